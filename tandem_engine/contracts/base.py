@@ -1,0 +1,15 @@
+"""The base of every model that crosses a border: frozen, strict about names, no NaN."""
+
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Contract(BaseModel):
+    """Immutable; unknown fields are refused; NaN and infinity never enter JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def evolve(self, **changes: object) -> Self:
+        """Return a copy with `changes`, validated again (`model_copy` would not validate)."""
+        return type(self).model_validate(self.model_dump() | changes)

@@ -1,0 +1,198 @@
+"""What a running engine says: one JSON object per line on its standard output.
+
+Every line is one `EngineRecord`; the field `type` says which. Lists that are per domain follow
+the sorted domain names of the specification.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from tandem_engine.contracts.base import Contract
+
+Phase = Literal["reading", "tokenizing", "learning", "evaluating", "finalizing"]
+
+EXIT_SUCCEEDED = 0
+EXIT_FAILED = 1
+EXIT_STOPPED = 75
+"""The engine was asked to stop (SIGTERM), wrote a checkpoint and left; run it again to go on."""
+
+
+class PhaseRecord(Contract):
+    """The job entered a phase; `total_units` is what `ProgressRecord` counts in it, if known."""
+
+    type: Literal["phase"] = "phase"
+    phase: Phase
+    total_units: int | None = None
+
+
+class ProgressRecord(Contract):
+    """Work done in the current phase (documents, steps or models, see the phase)."""
+
+    type: Literal["progress"] = "progress"
+    phase: Phase
+    done_units: int
+    total_units: int | None = None
+    message: str = ""
+
+
+class DomainStatistics(Contract):
+    """Size of a domain as read. Documents and tokens are after removal of exact duplicates."""
+
+    name: str
+    documents: int
+    duplicates_removed: int
+    bytes: int
+    tokens: int
+    train_documents: int
+    train_tokens: int
+    validation_tokens: int
+    test_tokens: int
+    train_sequences: int
+    natural_share: float
+    fingerprint: str = Field(description="sha256 over the documents in order")
+
+
+class DomainsRecord(Contract):
+    """All domains were read, split and packed."""
+
+    type: Literal["domains"] = "domains"
+    domains: list[DomainStatistics]
+
+
+class ResumedRecord(Contract):
+    """The engine goes on from a checkpoint: trajectory points from `episode` on are rewritten."""
+
+    type: Literal["resumed"] = "resumed"
+    episode: int
+    from_attempt: int
+
+
+class TrajectoryPoint(Contract):
+    """One episode: alpha after its update, and what was measured. Losses in nats per token."""
+
+    type: Literal["episode"] = "episode"
+    episode: int = Field(description="1 for the first update of alpha")
+    step: int = Field(description="steps of u so far, episode * (K + E)")
+    alpha: list[float]
+    delta: list[float] = Field(description="L_train(w_K) - L_train(u_K), nats per token")
+    delta_cosine: float | None = Field(
+        description="cosine of centred Delta with a replicate on a second batch, -1 to 1"
+    )
+    delta_norm: float
+    train_loss: list[float] = Field(description="of u after probing, on the Delta batch")
+    validation_loss: list[float] = Field(description="of u after probing")
+    twin_distance: float = Field(description="Euclidean norm of u - w after probing")
+    learning_rate: float
+    entropy: float = Field(description="of alpha, in nats")
+    travel: float = Field(description="sum over episodes of |alpha change| in L1, so far")
+    tokens: int = Field(description="training tokens of u so far")
+    epochs: list[float] = Field(description="passes over each domain's train sequences so far")
+    seconds: float = Field(description="wall clock of this episode")
+
+
+class CheckpointRecord(Contract):
+    """A checkpoint is whole on disk."""
+
+    type: Literal["checkpoint"] = "checkpoint"
+    episode: int
+    path: str
+    sha256: str
+    bytes: int
+
+
+class StageTwoRun(Contract):
+    """One fresh model trained with one mixture and tested. Losses in nats per token."""
+
+    type: Literal["stage_two_run"] = "stage_two_run"
+    mixture: str = Field(description="`tandem` or the name of a free rule")
+    seed: int
+    alpha: list[float]
+    epochs: list[float]
+    test_loss: list[float]
+    seconds: float
+
+
+class StageTwoRow(Contract):
+    """One mixture over all seeds. Perplexity is exp of the loss; the average is exp of its mean."""
+
+    mixture: str
+    alpha: list[float]
+    epochs: list[float]
+    perplexity: list[float]
+    average_perplexity: float
+    average_loss: float
+    average_loss_sd: float | None = Field(description="between seeds; null with one seed")
+    seeds: int
+
+
+class Verdict(Contract):
+    """What the evidence says, in one word and in sentences."""
+
+    outcome: Literal["better", "tie", "worse", "no_effect", "not_evaluated"]
+    text: str
+    best_mixture: str | None
+    warnings: list[str]
+
+
+class MixtureResult(Contract):
+    """The learned mixture."""
+
+    domains: list[str]
+    alpha: list[float] = Field(description="mean of the last `tail_fraction` of the trajectory")
+    trajectory_mean: list[float]
+    last: list[float]
+    natural: list[float]
+
+
+class ManifestSummary(Contract):
+    """Where the manifest lies and how it is checked."""
+
+    path: str = Field(description="relative to the output folder")
+    sha256: str = Field(description="of the manifest's manifest.json")
+    target_tokens: int
+    planned_tokens: int
+
+
+class ResultRecord(Contract):
+    """The end of a job that succeeded; also written as `result.json`."""
+
+    type: Literal["result"] = "result"
+    mixture: MixtureResult
+    domains: list[DomainStatistics]
+    stage_two: list[StageTwoRow]
+    verdict: Verdict
+    manifest: ManifestSummary
+    episodes: int
+    steps: int
+    versions: dict[str, str]
+    learning_seconds: float
+    evaluation_seconds: float
+
+
+class ErrorRecord(Contract):
+    """The end of a job that did not succeed."""
+
+    type: Literal["error"] = "error"
+    code: str
+    message: str
+    retryable: bool
+    hint: str = ""
+    field: str | None = None
+    value: str | None = None
+
+
+EngineRecord = Annotated[
+    PhaseRecord
+    | ProgressRecord
+    | DomainsRecord
+    | ResumedRecord
+    | TrajectoryPoint
+    | CheckpointRecord
+    | StageTwoRun
+    | ResultRecord
+    | ErrorRecord,
+    Field(discriminator="type"),
+]
+
+ENGINE_RECORD: TypeAdapter[EngineRecord] = TypeAdapter(EngineRecord)

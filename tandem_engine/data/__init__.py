@@ -1,0 +1,1 @@
+"""Reading domains: documents, splits, tokens, packed sequences, batches."""

@@ -1,0 +1,1 @@
+"""Causal language models, built from a `transformers` configuration."""
