@@ -1,1 +1,1 @@
-"""Tandem: demo."""
+"""The demonstration: real text out of installed packages, one job, one report."""

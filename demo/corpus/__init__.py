@@ -1,0 +1,1 @@
+"""Real text domains, taken at run time from what installed packages carry."""
