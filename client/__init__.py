@@ -1,1 +1,1 @@
-"""Tandem: client."""
+"""Python client and the `tandem` command; they know only the HTTP interface."""

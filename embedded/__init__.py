@@ -1,1 +1,1 @@
-"""Tandem: embedded."""
+"""Real servers for a machine without Docker: start or attach, supervise, stop."""

@@ -1,1 +1,1 @@
-"""Tandem: worker."""
+"""Turns a message into a finished job: lease, engine process, records, outcome."""
