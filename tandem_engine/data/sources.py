@@ -1,0 +1,254 @@
+"""A domain's documents, streamed from JSON lines, Parquet or plain text files.
+
+Files are read in the bytewise order of their URIs, so that the order of a request changes nothing.
+A document's index is its 0-based place in its file: the line number of JSON lines (blank lines
+count), the row of Parquet, 0 for a text file. Records whose text is only whitespace are skipped
+and keep their number. Line and record numbers in messages start at 1.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tandem_engine.contracts.spec import DomainSpec
+from tandem_engine.errors import (
+    DatasetEmptyError,
+    DatasetMalformedError,
+    DatasetUnreadableError,
+    InvalidSpecError,
+)
+
+FileFormat = Literal["jsonl", "parquet", "text"]
+
+_ENDINGS: dict[str, FileFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+_PARQUET_ROWS = 512
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text that is not blank; `index` is its 0-based record number in the file `uri`."""
+
+    uri: str
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One file of a domain; `field` names it in errors."""
+
+    domain: str
+    uri: str
+    path: Path
+    format: FileFormat
+    text_field: str
+
+    @property
+    def field(self) -> str:
+        """Where in the specification the file stands."""
+        return f"domains.{self.domain}.uris"
+
+    def malformed(self, what: str, hint: str) -> DatasetMalformedError:
+        """Return the error that says `what` is wrong in this file."""
+        return DatasetMalformedError(
+            f"{self.path}: {what}", field=self.field, value=self.uri, hint=hint
+        )
+
+    def unreadable(self, what: str, hint: str) -> DatasetUnreadableError:
+        """Return the error that says why this file cannot be opened."""
+        return DatasetUnreadableError(
+            f"{self.path}: {what}", field=self.field, value=self.uri, hint=hint
+        )
+
+    def open(self) -> BinaryIO:
+        """Open the file.
+
+        Raises:
+            DatasetUnreadableError: it is missing, is no regular file, or may not be read.
+        """
+        try:
+            if self.path.is_dir():
+                raise self.unreadable(
+                    "is a directory", "list the files in it one by one; a folder is not read"
+                )
+            if self.path.exists() and not self.path.is_file():
+                raise self.unreadable("is not a regular file", "give the path of a regular file")
+            return self.path.open("rb")
+        except FileNotFoundError as error:
+            raise self.unreadable(
+                "does not exist",
+                "correct the path; it must exist on the machine that runs the job",
+            ) from error
+        except PermissionError as error:
+            raise self.unreadable(
+                "may not be read", "give the user that runs the job read permission"
+            ) from error
+        except OSError as error:
+            raise self.unreadable(
+                f"cannot be read: {error.strerror or error}", "check the path and the disk"
+            ) from error
+
+
+def local_path(uri: str) -> Path:
+    """Return the path of an absolute path or `file://` URI (whose %XX are decoded)."""
+    if uri.startswith("file://"):
+        return Path(unquote(uri.removeprefix("file://")))
+    return Path(uri)
+
+
+def source_files(domain: DomainSpec) -> list[SourceFile]:
+    """Return the domain's files in the order in which they are read.
+
+    Raises:
+        InvalidSpecError: the format is `auto` and a file's ending says nothing.
+    """
+    return [
+        SourceFile(domain.name, uri, local_path(uri), _format_of(domain, uri), domain.text_field)
+        for uri in sorted(domain.uris)
+    ]
+
+
+def iterate_documents(domain: DomainSpec) -> Iterator[Document]:
+    """Yield the documents of `domain`.
+
+    Raises:
+        DatasetUnreadableError: a file is missing, is no file, or may not be read.
+        DatasetMalformedError: a record is not what the format says; names file and line or record.
+        DatasetEmptyError: no file holds a text that is not blank.
+        InvalidSpecError: the format is `auto` and a file's ending says nothing.
+    """
+    found = False
+    for file in source_files(domain):
+        for document in iterate_file(file):
+            found = True
+            yield document
+    if not found:
+        raise DatasetEmptyError(
+            f"domain {domain.name!r} holds no text: every record of its files is blank",
+            field=f"domains.{domain.name}.uris",
+            value=", ".join(sorted(domain.uris)),
+            hint="add documents to its files, or remove the domain",
+        )
+
+
+def iterate_file(file: SourceFile) -> Iterator[Document]:
+    """Yield the documents of one file; raises as `iterate_documents`, but may yield nothing."""
+    texts = {"jsonl": _json_lines, "parquet": _parquet_rows, "text": _whole_text}[file.format]
+    with file.open() as stream:
+        for index, text in texts(file, stream):
+            if text.strip():
+                yield Document(file.uri, index, text)
+
+
+def _format_of(domain: DomainSpec, uri: str) -> FileFormat:
+    if domain.format != "auto":
+        return domain.format
+    ending = local_path(uri).suffix.lower()
+    if ending not in _ENDINGS:
+        raise InvalidSpecError(
+            f"the ending {ending!r} of {uri} does not tell its format",
+            field=f"domains.{domain.name}.format",
+            value=uri,
+            hint=f"set format to jsonl, parquet or text, or use an ending of {', '.join(_ENDINGS)}",
+        )
+    return _ENDINGS[ending]
+
+
+def _json_lines(file: SourceFile, stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    # Bytes, because str iteration would also split lines at a lone carriage return.
+    for index, raw in enumerate(stream):
+        where = f"line {index + 1}"
+        line = _decode(file, raw.removeprefix(_BYTE_ORDER_MARK) if index == 0 else raw, where)
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise file.malformed(
+                f"{where} is not JSON: {error}", "put one JSON object on each line"
+            ) from error
+        if not isinstance(record, dict):
+            raise file.malformed(
+                f"{where} is a JSON {type(record).__name__}, not an object",
+                f'write each line as {{"{file.text_field}": "..."}}',
+            )
+        if file.text_field not in record:
+            raise file.malformed(
+                f"{where} has no field {file.text_field!r}; it has {_listed(record)}",
+                "set text_field to the field that holds the text, or add it to the record",
+            )
+        yield index, _checked(file, record[file.text_field], where)
+
+
+def _parquet_rows(file: SourceFile, stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    try:
+        parquet = pq.ParquetFile(stream)
+        if file.text_field not in parquet.schema_arrow.names:
+            raise file.malformed(
+                f"has no column {file.text_field!r}; it has {_listed(parquet.schema_arrow.names)}",
+                "set text_field to the column that holds the text",
+            )
+        index = 0
+        for batch in parquet.iter_batches(_PARQUET_ROWS, columns=[file.text_field]):
+            for value in batch.column(file.text_field).to_pylist():
+                yield index, _checked(file, value, f"record {index + 1}")
+                index += 1
+    except UnicodeDecodeError as error:
+        raise file.malformed(
+            f"column {file.text_field!r} is not UTF-8: {error}", "write the text as UTF-8"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise file.malformed(f"is not a whole Parquet file: {error}", "write it again") from error
+
+
+def _whole_text(file: SourceFile, stream: BinaryIO) -> Iterator[tuple[int, str]]:
+    yield 0, _decode(file, stream.read().removeprefix(_BYTE_ORDER_MARK), "the text")
+
+
+def _decode(file: SourceFile, raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise file.malformed(
+            f"{where} is not UTF-8 (byte {error.start + 1} of it)", "convert the file to UTF-8"
+        ) from error
+
+
+def _checked(file: SourceFile, text: object, where: str) -> str:
+    if not isinstance(text, str):
+        raise file.malformed(
+            f"{where}: {file.text_field!r} is {_kind(text)}, not a string",
+            "set text_field to a field of strings, or remove the record",
+        )
+    try:
+        text.encode("utf-8")  # JSON may hold half of a surrogate pair, which is no text
+    except UnicodeEncodeError as error:
+        raise file.malformed(
+            f"{where}: {file.text_field!r} holds a lone surrogate, which UTF-8 cannot write",
+            "replace the escape \\udXXX by the character that was meant",
+        ) from error
+    return text
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else f"of type {type(value).__name__}"
+
+
+def _listed(names: object) -> str:
+    shown = [repr(name) for name in names][:10] if isinstance(names, (dict, list)) else []
+    return ", ".join(shown) or "none"

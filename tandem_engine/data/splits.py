@@ -1,0 +1,167 @@
+"""Three-way split of a domain's documents by their content.
+
+Every document has a rank, sha256 over the seed and its text's digest, that knows neither its file
+nor its domain. In the order of ranks documents go to test until test holds `test_fraction` of the
+domain's bytes and one full row of tokens, then to validation likewise; the rest is train. A
+document that would fill twice what is asked for is passed over while others can fill it, so that
+one huge document does not take the training data away; if they cannot, the smallest go first.
+A text that an earlier domain holds follows the split it got there, so that no held-out text of one
+domain is trained on in another. Texts are compared exactly, after decoding.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.errors import DomainTooSmallError
+
+MINIMUM_DOCUMENTS = 3
+
+
+class Split(IntEnum):
+    """What a document is for."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class SplitRule:
+    """The settings that a split depends on; `row_tokens` is context_length + 1."""
+
+    validation_fraction: float
+    test_fraction: float
+    row_tokens: int
+    seed: int
+
+    @classmethod
+    def of(cls, spec: JobSpec) -> "SplitRule":
+        """Return the rule of a job."""
+        return cls(
+            validation_fraction=spec.split.validation_fraction,
+            test_fraction=spec.split.test_fraction,
+            row_tokens=spec.training.context_length + 1,
+            seed=spec.seed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DistinctDocuments:
+    """The distinct documents of one domain: digests, UTF-8 bytes, tokens with end-of-text."""
+
+    digests: Sequence[bytes]
+    bytes: npt.NDArray[np.int64]
+    tokens: npt.NDArray[np.int64]
+
+
+def content_digest(text: str) -> bytes:
+    """Return the sha256 of a text: equal for equal texts, whatever file they stand in."""
+    return hashlib.sha256(text.encode("utf-8")).digest()
+
+
+def rank(digest: bytes, seed: int) -> bytes:
+    """Return the key that documents are ordered by; bytewise order, one order per seed."""
+    return hashlib.sha256(b"tandem split 1" + seed.to_bytes(8, "little") + digest).digest()
+
+
+def ranked(digests: Sequence[bytes], seed: int) -> list[int]:
+    """Return the positions of `digests` in the order of their ranks."""
+    return sorted(range(len(digests)), key=lambda position: rank(digests[position], seed))
+
+
+def split_domain(
+    name: str,
+    documents: DistinctDocuments,
+    rule: SplitRule,
+    decided: Mapping[bytes, Split],
+) -> npt.NDArray[np.uint8]:
+    """Return the `Split` of each document of the domain `name`.
+
+    Args:
+        name: For the error.
+        documents: Distinct, in any order.
+        rule: Fractions, row length and seed.
+        decided: Splits of texts that earlier domains hold, by digest.
+
+    Raises:
+        DomainTooSmallError: fewer than three documents, or a split without one full row.
+    """
+    total_bytes = int(documents.bytes.sum())
+    splits = np.full(len(documents.digests), Split.TRAIN, dtype=np.uint8)
+    free: list[int] = []
+    for position in ranked(documents.digests, rule.seed):
+        earlier = decided.get(documents.digests[position])
+        if earlier is None:
+            free.append(position)
+        else:
+            splits[position] = earlier
+    shared = len(documents.digests) - len(free)
+    if len(documents.digests) < MINIMUM_DOCUMENTS:
+        raise _too_small(name, documents, rule, shared, short=None)
+    for split, fraction in (
+        (Split.TEST, rule.test_fraction),
+        (Split.VALIDATION, rule.validation_fraction),
+    ):
+        chosen = _fill(
+            documents,
+            free,
+            have=splits == split,
+            want_bytes=fraction * total_bytes,
+            want_tokens=rule.row_tokens,
+        )
+        splits[list(chosen)] = split
+        free = [position for position in free if position not in chosen]
+    for split in (Split.TEST, Split.VALIDATION, Split.TRAIN):
+        if int(documents.tokens[splits == split].sum()) < rule.row_tokens:
+            raise _too_small(name, documents, rule, shared, short=split)
+    return splits
+
+
+def _fill(
+    documents: DistinctDocuments,
+    free: Sequence[int],
+    *,
+    have: npt.NDArray[np.bool_],
+    want_bytes: float,
+    want_tokens: int,
+) -> set[int]:
+    held_bytes = int(documents.bytes[have].sum())
+    held_tokens = int(documents.tokens[have].sum())
+    chosen: set[int] = set()
+    smallest_first = sorted(free, key=lambda position: int(documents.bytes[position]))
+    for order, may_overshoot in ((free, False), (smallest_first, True)):
+        for position in order:
+            if held_bytes >= want_bytes and held_tokens >= want_tokens:
+                return chosen
+            more_bytes = held_bytes + int(documents.bytes[position])
+            more_tokens = held_tokens + int(documents.tokens[position])
+            overshoots = more_bytes > 2 * want_bytes and more_tokens > 2 * want_tokens
+            if position in chosen or (overshoots and not may_overshoot):
+                continue
+            chosen.add(position)
+            held_bytes, held_tokens = more_bytes, more_tokens
+    return chosen
+
+
+def _too_small(
+    name: str, documents: DistinctDocuments, rule: SplitRule, shared: int, short: Split | None
+) -> DomainTooSmallError:
+    holds = f"{len(documents.digests)} distinct documents with {int(documents.tokens.sum())} tokens"
+    why = "" if short is None else f", and its {short.name.lower()} part does not reach that"
+    if shared:
+        why += f"; {shared} of its documents also stand in an earlier domain and follow its split"
+    return DomainTooSmallError(
+        f"domain {name!r} is too small: it holds {holds}; it needs at least {MINIMUM_DOCUMENTS} "
+        f"distinct documents and {rule.row_tokens} tokens (context_length + 1) in each of train, "
+        f"validation and test{why}",
+        field=f"domains.{name}.uris",
+        value=holds,
+        hint="add documents, cut long documents into several, lower training.context_length, or "
+        "merge the domain with another",
+    )
