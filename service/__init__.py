@@ -1,1 +1,1 @@
-"""Tandem: service."""
+"""HTTP interface, business rules and tables; of the engine only contracts, errors and presets."""

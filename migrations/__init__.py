@@ -1,0 +1,1 @@
+"""Alembic revisions: expand first, contract in a later release."""

@@ -1,0 +1,1 @@
+"""Files that jobs leave behind: manifests and results."""

@@ -1,0 +1,1 @@
+"""Checks of the files that a job names, before the job exists."""

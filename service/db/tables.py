@@ -1,0 +1,14 @@
+"""Imports every table, so that `metadata` is complete."""
+
+from sqlalchemy import MetaData
+
+from service.auth import models as auth_models
+from service.db.base import Base
+from service.jobs import models as job_models
+
+TABLE_MODULES = (auth_models, job_models)
+
+
+def metadata() -> MetaData:
+    """Return the description of all tables."""
+    return Base.metadata

@@ -1,0 +1,1 @@
+"""Jobs: life cycle, leases, trajectory, events and their HTTP endpoints."""

@@ -1,0 +1,1 @@
+"""Every SQL statement about jobs; functions take a session and never commit."""

@@ -1,0 +1,66 @@
+"""Settings from the environment: `TANDEM_` and the field's name in capitals."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Settings(BaseSettings):
+    """What a deployment may set; read once, by the entry point."""
+
+    model_config = SettingsConfigDict(env_prefix="TANDEM_", frozen=True, extra="ignore")
+
+    database_url: str = Field(description="PostgreSQL: `postgresql+psycopg://user@host/name`.")
+    redis_url: str = Field(description="Redis or Valkey, the workers' wake-up call.")
+    data_dir: Path = Field(description="Folder of artifacts; a job's are in `jobs/<id>/`.")
+    file_roots: str = Field(
+        default="/",
+        description="Folders that data may come from, separated like PATH; links are followed "
+        "first.",
+    )
+    key_pepper: SecretStr = Field(
+        default=SecretStr(""), description="Secret that API keys are hashed with."
+    )
+    lease_seconds: Seconds = Field(default=60, description="A job without a sign of life is lost.")
+    heartbeat_seconds: Seconds = Field(default=10, description="How often a worker gives one.")
+    reconcile_seconds: Seconds = Field(
+        default=10, description="How often lost jobs and lost messages are looked for."
+    )
+    resend_seconds: Seconds = Field(
+        default=30, description="A queued job is announced again after this time, then doubled."
+    )
+    max_attempts: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="Attempts of a job that may end by a fault."
+    )
+    retry_backoff_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=5, description="Wait before the next attempt; doubled with each."
+    )
+    max_body_bytes: Annotated[int, Field(ge=1024)] = Field(
+        default=1_000_000, description="Largest body of a request, in bytes."
+    )
+    statement_timeout_seconds: Seconds = Field(
+        default=30, description="The database ends a statement that takes longer."
+    )
+    database_pool_size: Annotated[int, Field(ge=1)] = Field(
+        default=10, description="Connections kept open per process."
+    )
+    log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders of `file_roots`, without links."""
+        return tuple(Path(root).resolve() for root in self.file_roots.split(os.pathsep) if root)
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        pydantic.ValidationError: a required variable is missing or a value is out of range.
+    """
+    return Settings()
