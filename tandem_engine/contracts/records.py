@@ -69,7 +69,10 @@ class ResumedRecord(Contract):
 
 
 class TrajectoryPoint(Contract):
-    """One episode: alpha after its update, and what was measured. Losses in nats per token."""
+    """One episode: alpha after its update, and what was measured. Losses in nats per token.
+
+    It holds no clock: the same specification and seed give bitwise the same points.
+    """
 
     type: Literal["episode"] = "episode"
     episode: int = Field(description="1 for the first update of alpha")
@@ -77,7 +80,7 @@ class TrajectoryPoint(Contract):
     alpha: list[float]
     delta: list[float] = Field(description="L_train(w_K) - L_train(u_K), nats per token")
     delta_cosine: float | None = Field(
-        description="cosine of centred Delta with a replicate on a second batch, -1 to 1"
+        description="cosine of the centred Deltas of two half batches, -1 to 1; near 0 is noise"
     )
     delta_norm: float
     train_loss: list[float] = Field(description="of u after probing, on the Delta batch")
@@ -88,7 +91,6 @@ class TrajectoryPoint(Contract):
     travel: float = Field(description="sum over episodes of |alpha change| in L1, so far")
     tokens: int = Field(description="training tokens of u so far")
     epochs: list[float] = Field(description="passes over each domain's train sequences so far")
-    seconds: float = Field(description="wall clock of this episode")
 
 
 class CheckpointRecord(Contract):
@@ -96,7 +98,8 @@ class CheckpointRecord(Contract):
 
     type: Literal["checkpoint"] = "checkpoint"
     episode: int
-    path: str
+    sequence: int = Field(description="rises with every checkpoint of a job, over all attempts")
+    path: str = Field(description="relative to the output folder")
     sha256: str
     bytes: int
 
@@ -110,7 +113,6 @@ class StageTwoRun(Contract):
     alpha: list[float]
     epochs: list[float]
     test_loss: list[float]
-    seconds: float
 
 
 class StageTwoRow(Contract):

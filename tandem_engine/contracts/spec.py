@@ -250,6 +250,9 @@ class EvaluationSpec(Contract):
     test_sequences: Count = Field(
         default=64, description="Test sequences per domain, at most.", examples=[64]
     )
+    checkpoint_every: Count = Field(
+        default=500, description="Steps of a stage-two model between checkpoints.", examples=[500]
+    )
 
     @field_validator("mixtures")
     @classmethod

@@ -1,0 +1,199 @@
+"""A whole job: read, learn, evaluate, write; resumable at every checkpoint."""
+
+import csv
+import hashlib
+import io
+import platform
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from tandem_engine.checkpoint import CheckpointStore
+from tandem_engine.contracts.records import (
+    DomainsRecord,
+    PhaseRecord,
+    ResultRecord,
+    ResumedRecord,
+    TrajectoryPoint,
+)
+from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.data.corpus import Corpus, load_corpus
+from tandem_engine.devices import prepare_device, translated_memory_errors
+from tandem_engine.errors import StopRequestedError
+from tandem_engine.files import write_text
+from tandem_engine.learning import Learner
+from tandem_engine.manifest import write_manifest
+from tandem_engine.presets import resolve
+from tandem_engine.reporting import Emit, StopFlag
+from tandem_engine.stage_two import LEARNED, StageTwo, free_rules
+from tandem_engine.verdict import judge, tabulate
+
+
+def run_job(
+    spec: JobSpec, out: Path, *, emit: Emit, attempt: int = 1, stop: StopFlag | None = None
+) -> ResultRecord:
+    """Run `spec` to its end, from the newest checkpoint in `out` if there is one.
+
+    Args:
+        spec: What to learn; filled in from its preset here.
+        out: Folder of the job's files.
+        emit: Takes every record as it happens; the last one is the result.
+        attempt: Number of this attempt; checkpoints of later ones are not read.
+        stop: When set, the job writes a checkpoint and raises at the next boundary.
+
+    Raises:
+        TandemError: bad input, a full device or disk, divergence, or a requested stop.
+    """
+    spec = resolve(spec)
+    write_text(out / "spec.json", spec.model_dump_json(indent=2) + "\n")
+    device = prepare_device(spec.runtime)
+    corpus = load_corpus(spec, out / "corpus", emit)
+    emit(DomainsRecord(domains=[domain.statistics for domain in corpus.domains]))
+    with translated_memory_errors():
+        job = _Job(spec, out, corpus, device, emit=emit, attempt=attempt, stop=stop or StopFlag())
+        return job.run()
+
+
+class _Job:
+    """The two stages of one attempt and what they share: checkpoints and the stop flag."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        out: Path,
+        corpus: Corpus,
+        device: torch.device,
+        *,
+        emit: Emit,
+        attempt: int,
+        stop: StopFlag,
+    ) -> None:
+        self._spec, self._out, self._corpus, self._device = spec, out, corpus, device
+        self._emit, self._stop = emit, stop
+        digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
+        self._store = CheckpointStore(out, attempt=attempt, spec_sha256=digest)
+        self._learner = Learner(corpus, spec, device)
+        self._stage_two: StageTwo | None = None
+        self._seconds = {"learning": 0.0, "evaluating": 0.0}
+        self._saved_episode = -1
+
+    def run(self) -> ResultRecord:
+        restored = self._store.restore()
+        stage_two_state: dict[str, Any] | None = None
+        if restored is not None:
+            self._learner.load_state_dict(restored.state["learner"])
+            self._seconds = dict(restored.state["seconds"])
+            stage_two_state = restored.state["stage_two"]
+            self._saved_episode = len(self._learner.points)
+            self._emit(
+                ResumedRecord(episode=len(self._learner.points), from_attempt=restored.attempt)
+            )
+        self._learn()
+        self._evaluate(stage_two_state)
+        return self._finish()
+
+    def _learn(self) -> None:
+        self._emit(PhaseRecord(phase="learning", total_units=self._spec.learning.episodes))
+        self._clock = time.perf_counter()
+        self._learner.run(self._after_episode)
+
+    def _after_episode(self, point: TrajectoryPoint) -> None:
+        self._tick("learning")
+        self._emit(point)
+        every = self._spec.learning.checkpoint_every
+        if point.episode % every == 0 or self._learner.finished or self._stop:
+            self._checkpoint()
+        self._leave_if_asked()
+
+    def _evaluate(self, state: dict[str, Any] | None) -> None:
+        if not self._spec.evaluation.enabled:
+            return
+        shares = {LEARNED: self._learner.result().alpha} | free_rules(self._corpus, self._spec)
+        self._stage_two = StageTwo(self._corpus, self._spec, self._device, shares)
+        if state is not None:
+            self._stage_two.load_state_dict(state)
+        total = len(shares) * self._spec.evaluation.seeds
+        self._emit(PhaseRecord(phase="evaluating", total_units=total))
+        self._clock = time.perf_counter()
+        self._stage_two.run(self._emit, self._checkpoint_evaluation, self._leave_if_asked)
+
+    def _checkpoint_evaluation(self) -> None:
+        self._tick("evaluating")
+        self._checkpoint()
+
+    def _finish(self) -> ResultRecord:
+        self._emit(PhaseRecord(phase="finalizing"))
+        mixture = self._learner.result()
+        runs = self._stage_two.runs if self._stage_two else []
+        result = ResultRecord(
+            mixture=mixture,
+            domains=[domain.statistics for domain in self._corpus.domains],
+            stage_two=tabulate(runs),
+            verdict=judge(
+                mixture,
+                self._learner.trajectory()[0].tolist(),
+                self._learner.points,
+                runs,
+                learned=LEARNED,
+            ),
+            manifest=write_manifest(
+                self._out / "manifest", self._corpus, mixture.alpha, self._spec
+            ),
+            episodes=len(self._learner.points),
+            steps=self._learner.points[-1].step,
+            versions=_versions(),
+            learning_seconds=self._seconds["learning"],
+            evaluation_seconds=self._seconds["evaluating"],
+        )
+        points = self._learner.points
+        write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points))
+        write_text(self._out / "result.json", result.model_dump_json(indent=2) + "\n")
+        self._emit(result)
+        return result
+
+    def _checkpoint(self) -> None:
+        state = {
+            "learner": self._learner.state_dict(),
+            "stage_two": self._stage_two.state_dict() if self._stage_two else None,
+            "seconds": self._seconds,
+        }
+        self._emit(self._store.save(state, episode=len(self._learner.points)))
+
+    def _leave_if_asked(self) -> None:
+        if self._stop:
+            raise StopRequestedError(
+                "the engine was asked to stop", hint="run it again: it goes on from its checkpoint"
+            )
+
+    def _tick(self, phase: str) -> None:
+        now = time.perf_counter()
+        self._seconds[phase] += now - self._clock
+        self._clock = now
+
+
+def trajectory_csv(domains: Sequence[str], points: Sequence[TrajectoryPoint]) -> str:
+    """Return the trajectory as CSV: one row per episode, `alpha:<domain>` and so on as columns."""
+    per_domain = ("alpha", "delta", "train_loss", "validation_loss", "epochs")
+    scalars = [name for name in TrajectoryPoint.model_fields if name not in {*per_domain, "type"}]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*scalars, *(f"{field}:{name}" for field in per_domain for name in domains)])
+    for point in points:
+        values = [getattr(point, name) for name in scalars]
+        for field in per_domain:
+            values += getattr(point, field)
+        writer.writerow(["" if value is None else value for value in values])
+    return buffer.getvalue()
+
+
+def _versions() -> dict[str, str]:
+    # Read from the module: an installed distribution may be missing on a bare GPU machine.
+    return {
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "transformers": transformers.__version__,
+    }

@@ -1,0 +1,94 @@
+"""Rules that turn a hyper-gradient Delta into the next alpha; all end with the projection."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tandem_engine import simplex
+
+
+class MixtureStep(Protocol):
+    """One rule, with whatever it must remember between episodes."""
+
+    def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
+        """Return the next alpha, shape (M,), on the simplex; the arguments are not changed."""
+        ...
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what must survive a restart."""
+        ...
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take the state of `state_dict`."""
+        ...
+
+
+class RawStep:
+    r"""Projected gradient descent, Eq. 5 of the paper.
+
+    .. math:: \alpha^{t+1} = \Pi(\alpha^t - \eta_\alpha \gamma \Delta)
+
+    Algorithm 1, line 8, omits gamma; the two agree at gamma = 1 and the theory needs it.
+    """
+
+    def __init__(self, *, learning_rate: float, penalty: float) -> None:
+        """Take eta_alpha (per nat) and gamma."""
+        self._scale = learning_rate * penalty
+
+    def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
+        """Return the next alpha."""
+        return simplex.project(alpha_M - self._scale * delta_M)
+
+    def state_dict(self) -> dict[str, float]:
+        """Nothing is remembered."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Nothing is remembered."""
+
+
+class AdagradStep:
+    r"""Projected descent with an AdaGrad-norm step, free of Delta's scale.
+
+    .. math:: \alpha^{t+1} = \Pi\Big(\alpha^t - c\, \bar\Delta^t /
+        \sqrt{\textstyle\sum_{s \le t} \|\bar\Delta^s\|^2}\Big)
+
+    with the centred Delta. Raw steps depend on learning rate, K and T: the same eta_alpha moves
+    nothing in one run and overshoots in another.
+    """
+
+    def __init__(self, *, length: float) -> None:
+        """Take c, the Euclidean length of the first step."""
+        self._length = length
+        self._squared_norms = 0.0
+
+    def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
+        """Return the next alpha; a Delta of zero leaves it where it is."""
+        centred_M = simplex.centre(delta_M)
+        self._squared_norms += float(torch.dot(centred_M, centred_M))
+        if self._squared_norms == 0.0:
+            return alpha_M.clone()
+        return simplex.project(alpha_M - self._length * centred_M / self._squared_norms**0.5)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return the running sum of squared norms."""
+        return {"squared_norms": self._squared_norms}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take the running sum of squared norms."""
+        self._squared_norms = state["squared_norms"]
+
+
+def build_mixture_step(kind: str, *, learning_rate: float, penalty: float) -> MixtureStep:
+    """Return the rule called `kind`.
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+    if kind == "raw":
+        return RawStep(learning_rate=learning_rate, penalty=penalty)
+    if kind == "adagrad":
+        return AdagradStep(length=learning_rate)
+    msg = f"mixture_step {kind!r} is unknown; use 'raw' or 'adagrad'"
+    raise ValueError(msg)

@@ -1,0 +1,15 @@
+"""The folder is the tier: nobody can forget a mark."""
+
+from pathlib import Path
+
+import pytest
+
+TIERS = ("unit", "integration", "e2e", "gpu")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    root = Path(__file__).parent
+    for item in items:
+        tier = item.path.relative_to(root).parts[0]
+        if tier in TIERS:
+            item.add_marker(getattr(pytest.mark, tier))

@@ -1,0 +1,1 @@
+"""What several tests share: analytic problems, tiny corpora."""
