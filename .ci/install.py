@@ -8,6 +8,7 @@ Usage: python .ci/install.py EXTRA     (standard library only; the Makefile call
 import fcntl
 import hashlib
 import json
+import re
 import subprocess
 import sys
 import time
@@ -20,7 +21,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / ".installed.json"
 LOG = VENV / "install.log"
 CONTAINED_IN = {"demo": ("demo", "dev"), "dev": ("dev",)}
-HARMLESS = "is ignored: it is either a non-existing path or lacks a specific scheme"
+HARMLESS = re.compile(r"^WARNING: Location .* is ignored")
 HEARTBEAT_SECONDS = 15.0
 OLDEST_PYTHON = (3, 11)
 
@@ -127,7 +128,7 @@ def run_pip(arguments: list[str], started: float) -> int:
         in_error = False
         for line in pip.stdout:
             log.write(line)
-            if HARMLESS in line:
+            if HARMLESS.match(line):
                 continue
             in_error = in_error or line.lstrip().lower().startswith(("error", "fatal"))
             now = time.monotonic()

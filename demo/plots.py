@@ -1,7 +1,6 @@
 """Two pictures: how alpha moved, and what the learned mixture is worth."""
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from demo.palette import (
     spread,
 )
 from tandem_engine.contracts.records import StageTwoRow
+from tandem_engine.files import replaced_when_whole
 
 DPI = 160
 STYLE: Mapping[str, object] = {
@@ -254,9 +254,5 @@ def _draw_per_domain(axes: Any, domains: Sequence[str], rows: Sequence[StageTwoR
 
 
 def _save(figure: Figure, path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        figure.savefig(file, format="png", dpi=DPI)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with replaced_when_whole(path) as partial:
+        figure.savefig(partial, format="png", dpi=DPI)

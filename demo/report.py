@@ -1,9 +1,7 @@
 """What the demonstration leaves: tables for the terminal and `report.md`, and small files."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from demo.corpus.build import CorpusRecord
 from tandem_engine.contracts.records import ResultRecord, StageTwoRow
@@ -134,14 +132,3 @@ def mixture_json(result: ResultRecord) -> str:
         "verdict": result.verdict.model_dump(),
     }
     return json.dumps(content, indent=2) + "\n"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

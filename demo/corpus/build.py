@@ -6,7 +6,6 @@ repeat the smallest domain more than five times.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from demo.corpus.texts import (
     python_origin,
     shuffled,
 )
+from tandem_engine.files import write_text
 
 SCHEMA_VERSION = 1
 SEED = 20260923
@@ -136,10 +136,10 @@ def build(
                 "expected: install the versions that pyproject.toml names"
             )
         lines = (json.dumps(asdict(document), ensure_ascii=False) for document in documents)
-        _write_whole(directory / f"{recipe.name}.jsonl", "\n".join(lines) + "\n")
+        write_text(directory / f"{recipe.name}.jsonl", "\n".join(lines) + "\n")
         report(f"  {recipe.name:<14} {size:>8,} bytes  {len(documents):>4} documents")
     record = _described(directory, seed, origins)
-    _write_whole(directory / "corpus.json", json.dumps(_as_json(record), indent=2) + "\n")
+    write_text(directory / "corpus.json", json.dumps(_as_json(record), indent=2) + "\n")
     return record
 
 
@@ -179,12 +179,3 @@ def _read_record(directory: Path) -> object:
         return json.loads((directory / "corpus.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
