@@ -3,8 +3,9 @@
 Every document has a rank, sha256 over the seed and its text's digest, that knows neither its file
 nor its domain. In the order of ranks documents go to test until test holds `test_fraction` of the
 domain's bytes and one full row of tokens, then to validation likewise; the rest is train. A
-document that would fill twice what is asked for is passed over while others can fill it, so that
-one huge document does not take the training data away; if they cannot, the smallest go first.
+document that would fill twice what is asked for is passed over while others can fill it; if they
+cannot, the smallest go first. Where that leaves train without a row or with less than a quarter of
+the bytes (a few huge documents), half the fractions are asked for, and so on down to one row.
 A text that an earlier domain holds follows the split it got there, so that no held-out text of one
 domain is trained on in another. Texts are compared exactly, after decoding.
 """
@@ -21,6 +22,9 @@ from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.errors import DomainTooSmallError
 
 MINIMUM_DOCUMENTS = 3
+
+_TRAIN_LEAST = 0.25
+_SCALES = (1.0, 0.5, 0.25, 0.125, 0.0625, 0.03125, 0.0)
 
 
 class Split(IntEnum):
@@ -92,18 +96,43 @@ def split_domain(
     Raises:
         DomainTooSmallError: fewer than three documents, or a split without one full row.
     """
-    total_bytes = int(documents.bytes.sum())
-    splits = np.full(len(documents.digests), Split.TRAIN, dtype=np.uint8)
+    given = np.full(len(documents.digests), Split.TRAIN, dtype=np.uint8)
     free: list[int] = []
     for position in ranked(documents.digests, rule.seed):
         earlier = decided.get(documents.digests[position])
         if earlier is None:
             free.append(position)
         else:
-            splits[position] = earlier
+            given[position] = earlier
     shared = len(documents.digests) - len(free)
     if len(documents.digests) < MINIMUM_DOCUMENTS:
         raise _too_small(name, documents, rule, shared, short=None)
+    whole: npt.NDArray[np.uint8] | None = None
+    short: Split | None = None
+    for scale in _SCALES:
+        splits = _attempt(documents, free, given, rule, scale)
+        short = _short_part(documents, splits, rule)
+        if short is not None:
+            continue
+        train_bytes = int(documents.bytes[splits == Split.TRAIN].sum())
+        if train_bytes >= _TRAIN_LEAST * int(documents.bytes.sum()):
+            return splits
+        whole = splits if whole is None else whole
+    if whole is None:
+        raise _too_small(name, documents, rule, shared, short=short)
+    return whole
+
+
+def _attempt(
+    documents: DistinctDocuments,
+    free: Sequence[int],
+    given: npt.NDArray[np.uint8],
+    rule: SplitRule,
+    scale: float,
+) -> npt.NDArray[np.uint8]:
+    """Return the splits with `scale` times the fractions asked for."""
+    total_bytes = int(documents.bytes.sum())
+    splits = given.copy()
     for split, fraction in (
         (Split.TEST, rule.test_fraction),
         (Split.VALIDATION, rule.validation_fraction),
@@ -112,15 +141,22 @@ def split_domain(
             documents,
             free,
             have=splits == split,
-            want_bytes=fraction * total_bytes,
+            want_bytes=scale * fraction * total_bytes,
             want_tokens=rule.row_tokens,
         )
         splits[list(chosen)] = split
         free = [position for position in free if position not in chosen]
+    return splits
+
+
+def _short_part(
+    documents: DistinctDocuments, splits: npt.NDArray[np.uint8], rule: SplitRule
+) -> Split | None:
+    """Return the first part that does not hold one row of tokens."""
     for split in (Split.TEST, Split.VALIDATION, Split.TRAIN):
         if int(documents.tokens[splits == split].sum()) < rule.row_tokens:
-            raise _too_small(name, documents, rule, shared, short=split)
-    return splits
+            return split
+    return None
 
 
 def _fill(
