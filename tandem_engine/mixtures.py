@@ -15,7 +15,9 @@ def natural(tokens: Sequence[int]) -> list[float]:
     Raises:
         ValueError: a count is not positive, or there is no domain.
     """
-    return temperature(tokens, 1.0)
+    _require_positive(tokens)
+    total = sum(tokens)
+    return [n / total for n in tokens]
 
 
 def uniform(domains: int) -> list[float]:
@@ -24,7 +26,7 @@ def uniform(domains: int) -> list[float]:
     Raises:
         ValueError: there is no domain.
     """
-    return temperature([1] * domains, 0.0)
+    return natural([1] * domains)
 
 
 def temperature(tokens: Sequence[int], tau: float) -> list[float]:
