@@ -46,7 +46,7 @@ lint-fix: install-dev ## repair what ruff can repair
 	@$(VENV_PYTHON) -m ruff format .
 
 up: install-demo ## start Postgres, Valkey, the API and a worker here; Ctrl-C stops all of it
-	@.venv/bin/tandem up
+	@.venv/bin/tandem up --data .tandem $(ARGS)
 
 clean: ## remove .venv, caches and the demo's output; jobs in .tandem stay
 	@rm -rf .venv build dist demo-output *.egg-info .coverage
