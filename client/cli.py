@@ -1,0 +1,208 @@
+"""The `tandem` command."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from client import display
+from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
+from client.http import FINAL_STATES, TandemClient
+from client.local import NotConfiguredError, default_data_dir, find_connection
+from client.specs import SpecFileError, read_request
+
+app = typer.Typer(
+    help="Learn how to mix training data.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+
+JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, `job_...`.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Data folder; TANDEM_DATA_DIR, or ~/.local/share/tandem.", metavar="DIR"),
+]
+
+
+def main() -> None:
+    """Run the command; what the user can mend is told in a sentence, with exit code 1."""
+    try:
+        app()
+    except (
+        TandemApiError,
+        ServiceUnreachableError,
+        ManifestDamagedError,
+        NotConfiguredError,
+        SpecFileError,
+    ) as error:
+        sys.stderr.write(f"tandem: {error}\n")
+        sys.exit(1)
+
+
+@app.command()
+def up(
+    data: Data = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP API.")] = 8321,
+    workers: Annotated[int, typer.Option(min=1, help="Jobs that may run at the same time.")] = 1,
+) -> None:
+    """Start the whole system here: Postgres, Valkey, API, workers. Ctrl-C stops it."""
+    from embedded.up import run_up  # noqa: PLC0415 - clients need no servers
+
+    raise typer.Exit(run_up(data or default_data_dir(), port=port, workers=workers))
+
+
+@app.command()
+def down(data: Data = None) -> None:
+    """Stop what `tandem up` left running on a data folder; jobs go on at the next start."""
+    from embedded.up import run_down  # noqa: PLC0415 - clients need no servers
+
+    raise typer.Exit(run_down(data or default_data_dir()))
+
+
+@app.command()
+def submit(
+    file: Annotated[str, typer.Argument(help="JSON file with a job specification; - is stdin.")],
+    name: Annotated[str | None, typer.Option(help="Name of the job.")] = None,
+    *,
+    watch: Annotated[bool, typer.Option("--watch", help="Watch it until it ends.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Create a job. Relative paths in the file are taken from the file's folder."""
+    request = read_request(file)
+    with _client() as client:
+        job = client.submit(
+            request["spec"], name=name or request.get("name"), labels=request.get("labels")
+        )
+        if watch:
+            _watch(client, job["id"])
+        elif as_json:
+            _print_json(job)
+        else:
+            print(job["id"])
+
+
+@app.command("list")
+def list_jobs(
+    state: Annotated[str | None, typer.Option(help="Only jobs in this state.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, newest first."""
+    with _client() as client:
+        jobs = list(client.jobs(state=state, limit=limit))
+    if as_json:
+        _print_json(jobs)
+    else:
+        Console().print(display.jobs_table(jobs))
+
+
+@app.command()
+def show(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Show a job."""
+    with _client() as client:
+        job = client.job(job_id)
+    if as_json:
+        _print_json(job)
+    else:
+        Console().print(display.job_view(job))
+
+
+@app.command()
+def watch(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Watch alpha move until the job ends; the exit code is 0 if it succeeded."""
+    with _client() as client:
+        if as_json:
+            for point in client.iter_trajectory(job_id):
+                print(json.dumps(point), flush=True)
+            _exit_by_state(client.job(job_id))
+        _watch(client, job_id)
+
+
+@app.command()
+def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Ask a job to stop; what it has learned so far is kept."""
+    with _client() as client:
+        job = client.cancel(job_id)
+    if as_json:
+        _print_json(job)
+    else:
+        print(f"{job['id']} is {job['state']}")
+
+
+@app.command()
+def trajectory(
+    job_id: JobId,
+    *,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the trajectory so far: a table of alpha, CSV, or JSON lines with everything."""
+    with _client() as client:
+        if csv:
+            sys.stdout.write(client.trajectory_csv(job_id))
+            return
+        for point in client.iter_trajectory(job_id, follow=False):
+            if as_json:
+                print(json.dumps(point))
+            else:
+                shares = "  ".join(f"{name} {share:.4f}" for name, share in point["alpha"].items())
+                print(f"{point['episode']:6d}  {shares}")
+
+
+@app.command()
+def mixture(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Print the learned mixture and what the evidence says about it."""
+    with _client() as client:
+        learned = client.mixture(job_id)
+    if as_json:
+        _print_json(learned)
+    else:
+        Console().print(display.mixture_view(learned))
+
+
+@app.command()
+def manifest(
+    job_id: JobId,
+    out: Annotated[Path, typer.Option(help="Folder for the manifest's files.", metavar="DIR")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Download the resampling manifest, checked against its checksums."""
+    with _client() as client:
+        written = client.download_manifest(job_id, out)
+    if as_json:
+        _print_json({"files": [str(path) for path in written]})
+    else:
+        for path in written:
+            print(path)
+
+
+@contextmanager
+def _client() -> Iterator[TandemClient]:
+    connection = find_connection()
+    with TandemClient(connection.url, connection.api_key) as client:
+        yield client
+
+
+def _watch(client: TandemClient, job_id: str) -> None:
+    job = client.job(job_id)
+    with Live(display.job_view(job), refresh_per_second=4) as live:
+        while job["state"] not in FINAL_STATES:
+            client.pause(1.0)
+            job = client.job(job_id)
+            live.update(display.job_view(job))
+    _exit_by_state(job)
+
+
+def _exit_by_state(job: dict[str, Any]) -> None:
+    raise typer.Exit(0 if job["state"] == "succeeded" else 1)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2))
