@@ -47,6 +47,8 @@ class TandemClient:
             headers={"Authorization": f"Bearer {api_key}"},
             timeout=timeout_seconds,
             transport=transport,
+            # A proxy of the environment cannot reach this machine's own addresses.
+            trust_env=httpx.URL(url).host not in {"127.0.0.1", "localhost", "::1"},
         )
 
     def __enter__(self) -> Self:
