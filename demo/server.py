@@ -15,7 +15,7 @@ from pathlib import Path
 from client.local import Connection, NotConfiguredError, find_connection
 
 START_SECONDS = 120.0
-STOP_SECONDS = 60.0
+STOP_SECONDS = 120.0
 USUAL_PORT = 8321
 TANDEM = (sys.executable, "-c", "from client.cli import main; main()")
 
