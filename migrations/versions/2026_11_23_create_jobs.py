@@ -76,7 +76,7 @@ def upgrade() -> None:
         sa.Column("request_sha256", sa.LargeBinary(), nullable=False),
         sa.Column("status_code", sa.Integer(), nullable=False),
         sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("body", postgresql.JSONB(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
         sa.Column("created_at", UTC, server_default=NOW, nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant_id"], ["tenants.id"], name=op.f("fk_idempotency_keys_tenant_id_tenants")

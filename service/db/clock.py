@@ -6,6 +6,8 @@ from sqlalchemy import ColumnElement, func
 from sqlalchemy.orm import InstrumentedAttribute
 
 
-def from_now(seconds: float | InstrumentedAttribute[float]) -> ColumnElement[datetime]:
+def from_now(
+    seconds: float | ColumnElement[float] | InstrumentedAttribute[float],
+) -> ColumnElement[datetime]:
     """Return the SQL for the time `seconds` from now; negative is the past."""
     return func.clock_timestamp() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)

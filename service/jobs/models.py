@@ -153,5 +153,5 @@ class IdempotencyKey(Base):
     request_sha256: Mapped[bytes] = mapped_column(LargeBinary)
     status_code: Mapped[int]
     location: Mapped[str]
-    body: Mapped[Json]
+    body: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())

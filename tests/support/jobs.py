@@ -4,6 +4,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.auth.models import Tenant
+from service.db.session import Sessions, unit_of_work
+from service.jobs import leases
+from service.jobs.leases import Lease
 from service.jobs.repository.jobs import NewJob, add_job
 from tandem_engine.contracts.records import (
     ManifestSummary,
@@ -34,6 +37,15 @@ def insert_job(session: Session, *, max_attempts: int = 3, tenant: str = TENANT)
         session.flush()  # the job refers to it
     job = NewJob.from_spec(job_spec(), tenant_id=tenant, max_attempts=max_attempts)
     return add_job(session, job).id
+
+
+def hold_job(sessions: Sessions, job_id: str, worker: str = "worker-a") -> Lease:
+    """Claim a job and say that it runs."""
+    with unit_of_work(sessions) as work:
+        claim = leases.claim(work.session, job_id, worker)
+        assert claim is not None
+        leases.mark_running(work.session, claim.lease, "learning")
+    return claim.lease
 
 
 def point(episode: int, *, share: float = 0.5, steps_per_episode: int = 10) -> TrajectoryPoint:

@@ -1,0 +1,60 @@
+"""The application factory: routers, middleware, error handlers, lifespan."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI
+
+from service import discovery, health
+from service.artifacts import endpoints as artifacts
+from service.context import Context
+from service.error_handlers import add_error_handlers
+from service.jobs import endpoints as jobs
+from service.jobs import trajectory_endpoints as trajectories
+from service.middleware import RequestMiddleware
+from service.openapi import add_openapi
+from service.settings import Settings, read_settings
+
+log = structlog.get_logger(__name__)
+
+DESCRIPTION = """Learn how to mix training data: give domains, get the mixture, its evidence and a
+resampling manifest. Losses are in nats per token, sizes in tokens or bytes, times in UTC. Errors
+are RFC 9457 problems with a `code` for programs and a `request_id` for the log."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """Return the application; connections are made when it starts.
+
+    Args:
+        settings: None reads them from the environment.
+    """
+    chosen = settings or read_settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        context = Context.create(chosen)
+        app.state.context = context
+        context.reconciler.start()
+        log.info("service_started")
+        try:
+            yield
+        finally:
+            context.reconciler.stop()
+            context.close()
+            log.info("service_stopped")
+
+    app = FastAPI(
+        title="Tandem",
+        version=version("tandem-mix"),
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for module in (jobs, trajectories, artifacts, discovery, health):
+        app.include_router(module.router)
+    add_error_handlers(app)
+    app.add_middleware(RequestMiddleware, max_body_bytes=chosen.max_body_bytes)
+    add_openapi(app)
+    return app

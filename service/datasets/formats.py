@@ -1,0 +1,162 @@
+"""Texts of one open file, as the engine will read them: JSON lines, Parquet or plain text."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from service.datasets.problems import DatasetProblem
+from tandem_engine.contracts.spec import DomainSpec
+from tandem_engine.errors import DatasetMalformedError, InvalidSpecError
+
+FileFormat = Literal["jsonl", "parquet", "text"]
+
+ENDINGS: dict[str, FileFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+LONGEST_RECORD = 64 * 2**20
+"""Bytes of a line or a row that the inspection looks at; longer ones are left to the engine."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_PARQUET_ROWS = 64
+_MALFORMED = DatasetMalformedError.code
+
+
+def format_of(domain: DomainSpec, path: Path) -> FileFormat:
+    """Return the format of a file.
+
+    Raises:
+        DatasetProblem: the format is `auto` and the ending says nothing.
+    """
+    if domain.format != "auto":
+        return domain.format
+    ending = path.suffix.lower()
+    if ending not in ENDINGS:
+        raise DatasetProblem(
+            InvalidSpecError.code,
+            f"the ending {ending!r} of {path} does not tell its format",
+            f"set format to jsonl, parquet or text, or use an ending of {', '.join(ENDINGS)}",
+        )
+    return ENDINGS[ending]
+
+
+def texts(stream: BinaryIO, path: Path, file_format: FileFormat, text_field: str) -> Iterator[str]:
+    """Yield the texts of a file, blank ones too.
+
+    Raises:
+        DatasetProblem: a record is not what the format says.
+    """
+    if file_format == "jsonl":
+        yield from _json_lines(stream, path, text_field)
+    elif file_format == "parquet":
+        yield from _parquet_rows(stream, path, text_field)
+    else:
+        # A file cut off at the limit may end inside of a character.
+        raw = stream.read(LONGEST_RECORD)
+        errors = "ignore" if len(raw) == LONGEST_RECORD else "strict"
+        yield _decoded(raw.removeprefix(_BYTE_ORDER_MARK), path, "the text", errors=errors)
+
+
+def _json_lines(stream: BinaryIO, path: Path, text_field: str) -> Iterator[str]:
+    number = 0
+    while raw := stream.readline(LONGEST_RECORD):
+        number += 1
+        if len(raw) == LONGEST_RECORD and not raw.endswith(b"\n"):
+            return
+        line = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
+        if decoded := _decoded(line, path, f"line {number}").strip():
+            yield _text_of(decoded, path, f"line {number}", text_field)
+
+
+def _text_of(line: str, path: Path, where: str, text_field: str) -> str:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where} is not JSON: {error}",
+            "put one JSON object on each line",
+        ) from error
+    if not isinstance(record, dict):
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where} is a JSON {type(record).__name__}, not an object",
+            f'write each line as {{"{text_field}": "..."}}',
+        )
+    if text_field not in record:
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where} has no field {text_field!r}; it has {_listed(list(record))}",
+            "set text_field to the field that holds the text, or add it to the record",
+        )
+    return _checked(record[text_field], path, where, text_field)
+
+
+def _parquet_rows(stream: BinaryIO, path: Path, text_field: str) -> Iterator[str]:
+    number = 0
+    try:
+        parquet = pq.ParquetFile(stream)
+        names = parquet.schema_arrow.names
+        if text_field not in names:
+            raise DatasetProblem(
+                _MALFORMED,
+                f"{path} has no column {text_field!r}; it has {_listed(names)}",
+                "set text_field to the column that holds the text",
+            )
+        for batch in parquet.iter_batches(_PARQUET_ROWS, columns=[text_field]):
+            for value in batch.column(text_field).to_pylist():
+                number += 1
+                yield _checked(value, path, f"record {number}", text_field)
+    except UnicodeDecodeError as error:
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: column {text_field!r} is not UTF-8: {error}",
+            "write the text as UTF-8",
+        ) from error
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetProblem(
+            _MALFORMED, f"{path} is not a whole Parquet file: {error}", "write it again"
+        ) from error
+
+
+def _decoded(raw: bytes, path: Path, where: str, *, errors: str = "strict") -> str:
+    try:
+        return raw.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where} is not UTF-8 (byte {error.start + 1} of it)",
+            "convert the file to UTF-8",
+        ) from error
+
+
+def _checked(value: object, path: Path, where: str, text_field: str) -> str:
+    if not isinstance(value, str):
+        kind = "null" if value is None else f"of type {type(value).__name__}"
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where}: {text_field!r} is {kind}, not a string",
+            "set text_field to a field of strings, or remove the record",
+        )
+    try:
+        value.encode("utf-8")  # JSON may hold half of a surrogate pair, which is no text
+    except UnicodeEncodeError as error:
+        raise DatasetProblem(
+            _MALFORMED,
+            f"{path}: {where}: {text_field!r} holds a lone surrogate, which is no text",
+            "replace the escape \\udXXX by the character that was meant",
+        ) from error
+    return value
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(repr(name) for name in names[:10]) or "none"

@@ -1,0 +1,85 @@
+"""What endpoints ask for: the context, the caller, the body as it was sent, `If-None-Match`."""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Header, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from service.auth.api_keys import matches, prefix_of
+from service.auth.repository import find_key
+from service.context import Context
+from service.db.session import unit_of_work
+from service.errors import UnauthorizedError
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="ApiKey",
+    description="`Authorization: Bearer tnd_<prefix>_<secret>`; "
+    "made by `python -m service.auth.create_key --name NAME`.",
+)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose request it is."""
+
+    tenant_id: str
+    key_prefix: str
+
+
+def get_context(request: Request) -> Context:
+    """Return the application's context."""
+    context = request.app.state.context
+    if not isinstance(context, Context):
+        raise TypeError("the application was not started: its lifespan makes the context")
+    return context
+
+
+ContextDep = Annotated[Context, Depends(get_context)]
+
+
+def authenticate(
+    context: ContextDep,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+) -> Caller:
+    """Return who calls.
+
+    Raises:
+        UnauthorizedError: there is no key, or it is unknown or revoked.
+    """
+    if credentials is None:
+        raise _unauthorized("send the header `Authorization: Bearer tnd_...`")
+    prefix = prefix_of(credentials.credentials)
+    if prefix is not None:
+        with unit_of_work(context.sessions) as work:
+            key = find_key(work.session, prefix)
+        pepper = context.settings.key_pepper.get_secret_value()
+        if key is not None and matches(credentials.credentials, pepper, key.key_hash):
+            return Caller(tenant_id=key.tenant_id, key_prefix=prefix)
+    raise _unauthorized("the API key is unknown or revoked; ask for another one")
+
+
+def _unauthorized(detail: str) -> UnauthorizedError:
+    return UnauthorizedError(detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+async def sent_body(request: Request) -> Any:
+    """Return the JSON body as it was sent: models sort and fill in, pointers must not."""
+    try:
+        return json.loads(await request.body())
+    except ValueError:
+        return None  # the body's own validation says what is wrong with it
+
+
+CallerDep = Annotated[Caller, Depends(authenticate)]
+SentBodyDep = Annotated[Any, Depends(sent_body)]
+IfNoneMatchDep = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        description="`ETag` of an earlier answer; 304 without a body if it still holds.",
+        examples=['"0123456789abcdef0123456789abcdef"'],
+    ),
+]

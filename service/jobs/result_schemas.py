@@ -1,0 +1,215 @@
+"""What a job that succeeded found, as the interface shows it."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", from_attributes=True)
+
+
+class DomainStatisticsRead(_Part):
+    """Size of a domain as it was read; exact duplicates do not count."""
+
+    name: str = Field(description="Name of the domain.", examples=["manuals"])
+    documents: int = Field(description="Distinct documents.", examples=[3949])
+    duplicates_removed: int = Field(description="Exact duplicates left out.", examples=[12])
+    bytes: int = Field(description="UTF-8 bytes of text.", examples=[32_470_000])
+    tokens: int = Field(description="Tokens, end-of-text included.", examples=[32_473_949])
+    train_documents: int = Field(description="Documents of the train part.", examples=[3160])
+    train_tokens: int = Field(description="Tokens of the train part.", examples=[25_970_000])
+    validation_tokens: int = Field(
+        description="Tokens of the part that w validates on.", examples=[3_250_000]
+    )
+    test_tokens: int = Field(description="Tokens of stage two's test.", examples=[3_250_000])
+    train_sequences: int = Field(
+        description="Packed sequences of the train part.", examples=[202_890]
+    )
+    natural_share: float = Field(description="Share of all train tokens, 0 to 1.", examples=[0.572])
+    fingerprint: str = Field(
+        description="sha256 over the documents in order.",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+    )
+
+
+class StageTwoRead(_Part):
+    """Fresh models trained with one mixture, over all seeds."""
+
+    mixture: str = Field(description="`tandem` or the name of a free rule.", examples=["tandem"])
+    alpha: list[float] = Field(description="Share per domain, in tokens.", examples=[[0.6, 0.4]])
+    epochs: list[float] = Field(
+        description="Passes over each domain's train part.", examples=[[1.2, 3.4]]
+    )
+    perplexity: list[float] = Field(
+        description="exp of the test loss per domain, no unit.", examples=[[12.1, 8.4]]
+    )
+    average_perplexity: float = Field(
+        description="exp of the mean of the domains' test losses, no unit.", examples=[10.08]
+    )
+    average_loss: float = Field(
+        description="Mean of the domains' test losses, nats per token.", examples=[2.311]
+    )
+    average_loss_sd: float | None = Field(
+        description="Standard deviation between seeds, nats per token; null with one seed.",
+        examples=[0.004],
+    )
+    seeds: int = Field(description="Models trained.", examples=[2])
+
+
+class VerdictRead(_Part):
+    """What the evidence says."""
+
+    outcome: Literal["better", "tie", "worse", "no_effect", "not_evaluated"] = Field(
+        description="The learned mixture against the best free rule.", examples=["better"]
+    )
+    text: str = Field(
+        description="The same in sentences.",
+        examples=["The learned mixture has the lowest average test loss of 5 mixtures."],
+    )
+    best_mixture: str | None = Field(
+        description="Mixture with the lowest loss; null without stage two.", examples=["tandem"]
+    )
+    warnings: list[str] = Field(
+        description="Reasons for care.", examples=[["domain code was read 5.1 times"]]
+    )
+
+
+class MixtureResultRead(_Part):
+    """The learned mixture; lists follow `domains`."""
+
+    domains: list[str] = Field(description="Names, sorted.", examples=[["code", "manuals"]])
+    alpha: list[float] = Field(
+        description="The result: mean of the trajectory's tail, shares in tokens.",
+        examples=[[0.6, 0.4]],
+    )
+    trajectory_mean: list[float] = Field(
+        description="Mean of the whole trajectory.", examples=[[0.55, 0.45]]
+    )
+    last: list[float] = Field(description="After the last episode.", examples=[[0.61, 0.39]])
+    natural: list[float] = Field(
+        description="Shares of the domains' own token counts.", examples=[[0.7, 0.3]]
+    )
+
+
+class ManifestSummaryRead(_Part):
+    """The manifest in short."""
+
+    path: str = Field(description="Relative to the job's folder.", examples=["manifest"])
+    sha256: str = Field(
+        description="Of the manifest's head, `GET .../manifest`.",
+        examples=["2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"],
+    )
+    target_tokens: int = Field(description="Tokens asked for.", examples=[1_000_000])
+    planned_tokens: int = Field(description="Tokens planned, whole documents.", examples=[999_871])
+
+
+class ResultRead(_Part):
+    """The end of a job that succeeded."""
+
+    mixture: MixtureResultRead = Field(
+        description="The learned mixture.",
+        examples=[
+            {
+                "domains": ["code", "manuals"],
+                "alpha": [0.6, 0.4],
+                "trajectory_mean": [0.55, 0.45],
+                "last": [0.61, 0.39],
+                "natural": [0.7, 0.3],
+            }
+        ],
+    )
+    domains: list[DomainStatisticsRead] = Field(
+        description="Sizes of the domains as read.", examples=[[]]
+    )
+    stage_two: list[StageTwoRead] = Field(
+        description="The learned mixture and the free rules, tested; empty without stage two.",
+        examples=[[]],
+    )
+    verdict: VerdictRead = Field(
+        description="What the evidence says.",
+        examples=[
+            {
+                "outcome": "not_evaluated",
+                "text": "Stage two was off.",
+                "best_mixture": None,
+                "warnings": [],
+            }
+        ],
+    )
+    manifest: ManifestSummaryRead = Field(
+        description="The manifest in short.",
+        examples=[
+            {
+                "path": "manifest",
+                "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                "target_tokens": 1_000_000,
+                "planned_tokens": 999_871,
+            }
+        ],
+    )
+    episodes: int = Field(description="Updates of alpha.", examples=[40])
+    steps: int = Field(description="Steps of u.", examples=[400])
+    versions: dict[str, str] = Field(
+        description="Versions of code and libraries.", examples=[{"torch": "2.13.0"}]
+    )
+    learning_seconds: float = Field(
+        description="Wall clock of learning alpha, seconds.", examples=[81.5]
+    )
+    evaluation_seconds: float = Field(
+        description="Wall clock of stage two, seconds.", examples=[240.1]
+    )
+
+
+class MixtureRead(BaseModel):
+    """The learned mixture by name, ready for a trainer."""
+
+    object: Literal["mixture"] = Field(
+        default="mixture", description="Kind of this object.", examples=["mixture"]
+    )
+    job_id: str = Field(description="The job.", examples=["job_01jd8v5m3k2f7q9x4w6z0abcde"])
+    unit: Literal["tokens"] = Field(
+        default="tokens", description="What the shares are shares of.", examples=["tokens"]
+    )
+    shares: dict[str, float] = Field(
+        description="The result: share of tokens per domain, sums to 1.",
+        examples=[{"code": 0.6, "manuals": 0.4}],
+    )
+    trajectory_mean: dict[str, float] = Field(
+        description="Mean of the whole trajectory.", examples=[{"code": 0.55, "manuals": 0.45}]
+    )
+    last: dict[str, float] = Field(
+        description="After the last episode.", examples=[{"code": 0.61, "manuals": 0.39}]
+    )
+    natural: dict[str, float] = Field(
+        description="Shares of the domains' own token counts.",
+        examples=[{"code": 0.7, "manuals": 0.3}],
+    )
+    verdict: VerdictRead = Field(
+        description="What the evidence says.",
+        examples=[
+            {
+                "outcome": "better",
+                "text": "The learned mixture has the lowest average test loss of 5 mixtures.",
+                "best_mixture": "tandem",
+                "warnings": [],
+            }
+        ],
+    )
+
+
+def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
+    """Return the mixture of a result by domain name."""
+    mixture = result.mixture
+
+    def named(shares: list[float]) -> dict[str, float]:
+        return dict(zip(mixture.domains, shares, strict=True))
+
+    return MixtureRead(
+        job_id=job_id,
+        shares=named(mixture.alpha),
+        trajectory_mean=named(mixture.trajectory_mean),
+        last=named(mixture.last),
+        natural=named(mixture.natural),
+        verdict=result.verdict,
+    )

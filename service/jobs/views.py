@@ -1,0 +1,59 @@
+"""Jobs from their rows: what the tables hold, in the words of the interface."""
+
+from service.jobs.lifecycle import JobState
+from service.jobs.models import Job
+from service.jobs.result_schemas import ResultRead
+from service.jobs.schemas import JobError, JobLinks, JobRead, Progress
+
+
+def job_path(job_id: str) -> str:
+    """Return the path of a job."""
+    return f"/v1/jobs/{job_id}"
+
+
+def domain_names(job: Job) -> list[str]:
+    """Return the names in the order of every per-domain list."""
+    return [domain["name"] for domain in job.spec["domains"]]
+
+
+def read_job(job: Job) -> JobRead:
+    """Return a job as the interface shows it."""
+    learning = job.spec["learning"]
+    episode_steps = learning["probing_steps"] + learning["free_steps"]
+    path = job_path(job.id)
+    alpha = None
+    if job.alpha is not None:
+        alpha = dict(zip(domain_names(job), job.alpha, strict=True))
+    return JobRead(
+        id=job.id,
+        name=job.name,
+        labels=job.labels,
+        state=JobState(job.state),
+        phase=job.phase,
+        spec=job.spec,
+        spec_sha256=job.spec_sha256,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        progress=Progress(
+            episode=job.episode,
+            total_episodes=learning["total_steps"] // episode_steps,
+            phase_done=job.phase_done,
+            phase_total=job.phase_total,
+            message=job.phase_message,
+            tokens=job.tokens,
+        ),
+        alpha=alpha,
+        result=None if job.result is None else ResultRead.model_validate(job.result),
+        error=None if job.error is None else JobError.model_validate(job.error),
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        links=JobLinks(
+            self=path,
+            cancel=f"{path}/cancel",
+            events=f"{path}/events",
+            trajectory=f"{path}/trajectory",
+            mixture=f"{path}/mixture",
+            manifest=f"{path}/manifest",
+        ),
+    )
