@@ -89,6 +89,9 @@ class Follower:
             self._leave_phase(phase)
         progress = job["progress"] or {}
         done, total = progress.get("phase_done"), progress.get("phase_total")
+        if phase == "learning":
+            # Points of the trajectory are counted apart from the work of other phases.
+            done, total = progress.get("episode"), progress.get("total_episodes")
         line = self._line(phase, done, total, progress.get("message") or "")
         alpha = job["alpha"]
         if self._live:

@@ -119,6 +119,7 @@ def run_job(
                 client.pause(POLL_SECONDS)
                 job = client.job(job["id"])
     except KeyboardInterrupt:
+        print("\n    cancelling the job and stopping the service (again: at once)", flush=True)
         client.cancel(job["id"])
         raise
     for phase, seconds in follower.phase_seconds.items():

@@ -9,7 +9,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from client.local import Connection, NotConfiguredError, find_connection
@@ -108,13 +108,12 @@ def _wait_until_ready(child: subprocess.Popen[bytes], data: Path, log: Path) -> 
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
+    # Each further Ctrl-C, or a wait that is too long, asks more firmly.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if child.poll() is None:
             child.send_signal(number)
-            try:
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
                 child.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                continue
 
 
 def _usable_port() -> int:

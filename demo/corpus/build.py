@@ -123,7 +123,7 @@ def build(
     origins = {recipe.name: recipe.origins() for recipe in RECIPES}
     known = _read_record(directory)
     if known is not None and known == _as_json(_described(directory, seed, origins)):
-        report("The corpus is already there.")
+        report("  the same corpus is already there")
         return _described(directory, seed, origins)
     (directory / "corpus.json").unlink(missing_ok=True)
     for recipe in RECIPES:

@@ -17,10 +17,17 @@ class Clock:
 
 
 def job(phase: str, done: int, total: int, state: str = "running") -> dict[str, Any]:
+    learning = phase == "learning"
     return {
         "state": state,
         "phase": phase,
-        "progress": {"phase_done": done, "phase_total": total, "message": ""},
+        "progress": {
+            "phase_done": None if learning else done,
+            "phase_total": None if learning else total,
+            "episode": done if learning else 40,
+            "total_episodes": total if learning else 40,
+            "message": "",
+        },
         "alpha": {"code": 0.6, "legal": 0.4},
     }
 
