@@ -127,7 +127,7 @@ class ResultRead(_Part):
         examples=[[]],
     )
     verdict: VerdictRead = Field(
-        description="What the evidence says.",
+        description="Whether the learned mixture beats the free rules.",
         examples=[
             {
                 "outcome": "not_evaluated",
@@ -138,7 +138,7 @@ class ResultRead(_Part):
         ],
     )
     manifest: ManifestSummaryRead = Field(
-        description="The manifest in short.",
+        description="Where the manifest lies and how large it is.",
         examples=[
             {
                 "path": "manifest",
@@ -186,7 +186,7 @@ class MixtureRead(BaseModel):
         examples=[{"code": 0.7, "manuals": 0.3}],
     )
     verdict: VerdictRead = Field(
-        description="What the evidence says.",
+        description="Whether the learned mixture beats the free rules.",
         examples=[
             {
                 "outcome": "better",

@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from sqlalchemy import Engine, create_engine, make_url, text
 
 from embedded.postgres import start_postgres, stop_postgres
@@ -14,6 +15,18 @@ from service.db.engine import create_database_engine
 from service.db.session import Sessions, create_sessions
 
 TEMPLATE = "tandem_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    # The default draws tracebacks in colour, which takes seconds.
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,167 @@
+"""The inspection agrees with the engine's own reader, and does not read more than it must."""
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from service.datasets import formats, inspection
+from service.datasets.inspection import inspect
+from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.data.sources import iterate_documents
+from tandem_engine.errors import TandemError
+from tandem_engine.presets import resolve
+
+LONG = "word " * 60
+
+
+def _lines(*records: Any) -> bytes:
+    return b"".join(json.dumps(record).encode() + b"\n" for record in records)
+
+
+def _good(count: int = 5) -> bytes:
+    return _lines(*({"text": f"{number} {LONG}"} for number in range(count)))
+
+
+def _spec(path: Path, **domain: Any) -> JobSpec:
+    other = path.parent / "other.jsonl"
+    other.write_bytes(_good())
+    domains = [{"name": "a", "uris": [str(path)], **domain}, {"name": "b", "uris": [str(other)]}]
+    return resolve(JobSpec.model_validate({"domains": domains}))
+
+
+def _inspect(path: Path, **domain: Any) -> list[str]:
+    return _inspect_below(path.parent, path, **domain)
+
+
+def _inspect_below(root: Path, path: Path, **domain: Any) -> list[str]:
+    problems = inspect(_spec(path, **domain), {"a": 0, "b": 1}, [root.resolve()])
+    return [problem.code for problem in problems]
+
+
+FILES: dict[str, bytes] = {
+    "good.jsonl": _good(),
+    "mark.jsonl": b"\xef\xbb\xbf" + _good(),
+    "blank-lines.jsonl": b"\n \n" + _good().replace(b"\n", b"\n\n"),
+    "crlf.jsonl": _good().replace(b"\n", b"\r\n"),
+    "no-last-newline.jsonl": _good().rstrip(b"\n"),
+    "carriage-return.jsonl": _lines(*({"text": f"{n}\r{LONG}"} for n in range(5))),
+    "array.jsonl": _lines([1, 2]),
+    "number.jsonl": _lines({"text": 1}),
+    "null.jsonl": _lines({"text": None}),
+    "missing.jsonl": _lines({"body": "x"}),
+    "surrogate.jsonl": b'{"text": "\\ud800"}\n',
+    "latin.jsonl": '{"text": "é"}\n'.encode("latin-1"),
+    "torn.jsonl": _good() + b'{"text": "x',
+    "deep.jsonl": b"[" * 100_000,
+    "empty.jsonl": b"",
+    "blank.jsonl": _lines({"text": " \n"}),
+    "torn.parquet": b"PAR1",
+    "text.txt": b"\xff",
+    "unknown.bin": b"x",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_inspection_agrees_with_the_engine(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(FILES[name])
+    try:
+        for _ in iterate_documents(_spec(path).domains[0]):
+            pass
+        expected = []
+    except TandemError as error:
+        expected = [error.code]
+    assert _inspect(path) == expected
+
+
+def test_a_parquet_column_of_texts_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"body": [f"{number} {LONG}" for number in range(5)]}), path)
+    assert _inspect(path, text_field="body") == []
+    assert _inspect(path) == ["dataset_malformed"]
+
+
+def test_a_mistake_beyond_the_first_records_is_left_to_the_engine(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(_good(100) + b"no JSON\n")
+    assert _inspect(path) == []
+
+
+def test_every_file_is_looked_at_even_when_the_first_is_enough(tmp_path: Path) -> None:
+    good, bad = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    good.write_bytes(_good(100))
+    bad.write_bytes(b"no JSON\n")
+    assert _inspect(good, uris=[str(good), str(bad)]) == ["dataset_malformed"]
+
+
+def test_a_domain_too_large_to_look_through_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection, "MOST_BYTES", 10_000)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(_lines({"text": LONG}) * 1000)
+    assert _inspect(path) == []
+
+
+def test_a_line_without_end_is_not_read_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "LONGEST_RECORD", 1000)
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"x" * 5000)
+    assert _inspect(path) == ["dataset_empty"]
+
+
+def test_a_pipe_does_not_hang_the_service(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    os.mkfifo(path)
+    assert _inspect(path) == ["dataset_unreadable"]
+
+
+def test_a_file_without_permission_is_unreadable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(_good())
+    real = os.open
+
+    def refuse(place: Any, flags: int, *mode: int) -> int:
+        if Path(place) == path:
+            raise PermissionError(errno.EACCES, "Permission denied")  # root may read everything
+        return real(place, flags, *mode)
+
+    monkeypatch.setattr("service.datasets.files.os.open", refuse)
+    assert _inspect(path) == ["dataset_unreadable"]
+
+
+def test_neither_links_nor_dots_lead_out_of_the_roots(tmp_path: Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    inside.mkdir()
+    outside.mkdir()
+    (outside / "a.jsonl").write_bytes(_good())
+    (inside / "link.jsonl").symlink_to(outside / "a.jsonl")
+    (inside / "folder").symlink_to(outside)
+    for uri in ("link.jsonl", "folder/a.jsonl", "../out/a.jsonl", "../out/missing.jsonl"):
+        found = _inspect_below(inside, inside / "a.jsonl", uris=[f"{inside}/{uri}"])
+        assert found == ["uri_not_allowed"], uri
+
+
+def test_a_link_inside_of_the_roots_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(_good())
+    (tmp_path / "link.jsonl").symlink_to("a.jsonl")
+    assert _inspect(tmp_path / "link.jsonl") == []
+
+
+@pytest.mark.parametrize("uri", ["a b.jsonl", "a%20b.jsonl"])
+def test_a_file_uri_is_decoded_and_a_path_is_not(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "a b.jsonl").write_bytes(_good())
+    path = tmp_path / "a b.jsonl"
+    assert _inspect(path, uris=[f"file://{tmp_path}/{uri}"]) == []
+    missing = [] if uri == "a b.jsonl" else ["dataset_unreadable"]
+    assert _inspect(path, uris=[f"{tmp_path}/{uri}"]) == missing
