@@ -16,6 +16,7 @@ from tandem_engine.checkpoint import CheckpointStore
 from tandem_engine.contracts.records import (
     DomainsRecord,
     PhaseRecord,
+    ProgressRecord,
     ResultRecord,
     ResumedRecord,
     TrajectoryPoint,
@@ -23,7 +24,6 @@ from tandem_engine.contracts.records import (
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus, load_corpus
 from tandem_engine.devices import prepare_device, translated_memory_errors
-from tandem_engine.errors import StopRequestedError
 from tandem_engine.files import write_text
 from tandem_engine.learning import Learner
 from tandem_engine.manifest import write_manifest
@@ -51,10 +51,16 @@ def run_job(
     spec = resolve(spec)
     write_text(out / "spec.json", spec.model_dump_json(indent=2) + "\n")
     device = prepare_device(spec.runtime)
-    corpus = load_corpus(spec, out / "corpus", emit)
+    stop = StopFlag() if stop is None else stop
+
+    def on_progress(record: PhaseRecord | ProgressRecord) -> None:
+        emit(record)
+        stop.leave_if_requested()
+
+    corpus = load_corpus(spec, out / "corpus", on_progress)
     emit(DomainsRecord(domains=[domain.statistics for domain in corpus.domains]))
     with translated_memory_errors():
-        job = _Job(spec, out, corpus, device, emit=emit, attempt=attempt, stop=stop or StopFlag())
+        job = _Job(spec, out, corpus, device, emit=emit, attempt=attempt, stop=stop)
         return job.run()
 
 
@@ -105,9 +111,9 @@ class _Job:
         self._tick("learning")
         self._emit(point)
         every = self._spec.learning.checkpoint_every
-        if point.episode % every == 0 or self._learner.finished or self._stop:
+        if point.episode % every == 0 or self._learner.finished or self._stop.requested:
             self._checkpoint()
-        self._leave_if_asked()
+        self._stop.leave_if_requested()
 
     def _evaluate(self, state: dict[str, Any] | None) -> None:
         if not self._spec.evaluation.enabled:
@@ -119,7 +125,7 @@ class _Job:
         total = len(shares) * self._spec.evaluation.seeds
         self._emit(PhaseRecord(phase="evaluating", total_units=total))
         self._clock = time.perf_counter()
-        self._stage_two.run(self._emit, self._checkpoint_evaluation, self._leave_if_asked)
+        self._stage_two.run(self._emit, self._checkpoint_evaluation, self._stop.leave_if_requested)
 
     def _checkpoint_evaluation(self) -> None:
         self._tick("evaluating")
@@ -162,12 +168,6 @@ class _Job:
             "seconds": self._seconds,
         }
         self._emit(self._store.save(state, episode=len(self._learner.points)))
-
-    def _leave_if_asked(self) -> None:
-        if self._stop:
-            raise StopRequestedError(
-                "the engine was asked to stop", hint="run it again: it goes on from its checkpoint"
-            )
 
     def _tick(self, phase: str) -> None:
         now = time.perf_counter()

@@ -7,6 +7,8 @@ from typing import TextIO
 
 from pydantic import BaseModel
 
+from tandem_engine.errors import StopRequestedError
+
 Emit = Callable[[BaseModel], None]
 
 
@@ -36,6 +38,18 @@ class StopFlag:
         """Ask for a stop at the next boundary."""
         self._event.set()
 
-    def __bool__(self) -> bool:
+    @property
+    def requested(self) -> bool:
         """Tell if a stop was asked for."""
         return self._event.is_set()
+
+    def leave_if_requested(self) -> None:
+        """Return, unless a stop was asked for.
+
+        Raises:
+            StopRequestedError: a stop was asked for.
+        """
+        if self.requested:
+            raise StopRequestedError(
+                "the engine was asked to stop", hint="run it again: it goes on from its checkpoint"
+            )
