@@ -148,7 +148,7 @@ class _System:
         self._url = f"http://{HOST}:{port}"
         self._api = self._child(
             "api",
-            ["uvicorn", "service.main:app", "--host", HOST, "--port", str(port), "--no-access-log"],
+            ["service.main", "--host", HOST, "--port", str(port)],
         )
         celery = ["celery", "--app", "worker.app", "worker", "--concurrency", "1"]
         celery += ["--loglevel", "INFO", "--without-gossip", "--without-mingle"]

@@ -70,7 +70,7 @@ def test_the_log_keeps_what_the_engine_says_to_people(tmp_path: Path) -> None:
 def test_the_engine_gets_none_of_the_services_secrets(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("TANDEM_DATABASE_URL", "postgresql://secret")
+    monkeypatch.setenv("TANDEM_DATABASE_URL", "postgresql://hidden")
     engine = _start(tmp_path, "deaf")
     try:
         assert any(engine.records())  # it runs, and not its parent's copy
@@ -79,7 +79,7 @@ def test_the_engine_gets_none_of_the_services_secrets(
         engine.kill()
         engine.close()
     assert b"PATH=" in environment
-    assert b"secret" not in environment
+    assert b"postgresql://" not in environment
 
 
 def test_the_engine_is_in_a_group_of_its_own(tmp_path: Path) -> None:
