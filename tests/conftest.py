@@ -1,8 +1,12 @@
 """The folder is the tier: nobody can forget a mark."""
 
+import os
 from pathlib import Path
 
 import pytest
+
+# As the engine's command line does: spinning threads crawl on busy cores. Before torch loads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 TIERS = ("unit", "integration", "e2e", "gpu")
 
