@@ -1,0 +1,103 @@
+"""A specification is strict, ordered by name, and filled in from its preset."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.errors import InvalidSpecError
+from tandem_engine.presets import PRESETS, resolve
+
+DOMAINS = [{"name": "b", "uris": ["/b.jsonl"]}, {"name": "a", "uris": ["/a.jsonl"]}]
+
+
+def spec(**fields: Any) -> JobSpec:
+    return JobSpec.model_validate({"domains": DOMAINS} | fields)
+
+
+def test_domains_are_ordered_by_name() -> None:
+    assert spec().domain_names == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"surprise": 1}, "surprise"),
+        ({"domains": DOMAINS[:1]}, "at least 2"),
+        ({"domains": [DOMAINS[0], DOMAINS[0]]}, "used twice"),
+        ({"domains": [{"name": "a", "uris": ["ftp://a"]}, DOMAINS[0]]}, "file://"),
+        ({"domains": [{"name": "", "uris": ["/a"]}, DOMAINS[0]]}, "pattern"),
+        ({"learning": {"total_steps": 5}}, "raise total_steps"),
+        ({"learning": {"penalty": 0}}, "greater than 0"),
+        ({"training": {"learning_rate": float("nan")}}, "finite|greater than"),
+        ({"model": {"hidden_size": 100}}, "multiple of 8"),
+        ({"split": {"validation_fraction": 0.4, "test_fraction": 0.4}}, "0.5 or below"),
+        ({"tokenizer": {"kind": "huggingface"}}, "`path` is needed"),
+        ({"evaluation": {"mixtures": ["uniform", "uniform"]}}, "listed twice"),
+        ({"seed": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_words(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        spec(**fields)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_resolving_twice_changes_nothing(name: str) -> None:
+    once = resolve(spec(preset=name))
+    assert resolve(once) == once
+    assert once.model_dump() == once.model_dump(exclude_unset=True)
+
+
+@given(st.integers(20, 5000), st.sampled_from(sorted(PRESETS)))
+def test_what_the_user_sets_wins_over_the_preset(steps: int, name: str) -> None:
+    resolved = resolve(spec(preset=name, learning={"total_steps": steps + 30}))
+    assert resolved.learning.total_steps == steps + 30
+    assert resolved.learning.probing_steps == PRESETS[name]()["learning"]["probing_steps"]
+
+
+def test_an_unknown_preset_is_named_with_those_that_exist() -> None:
+    with pytest.raises(InvalidSpecError) as caught:
+        resolve(spec(preset="huge"))
+    assert caught.value.field == "preset"
+    assert "tiny-restricted" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "layers", "batch", "context", "rate", "mixture_rate", "steps", "free"),
+    [
+        ("paper-abundant-160m", 768, 12, 8, 2048, 5e-5, 2e-3, 40000, 20),
+        ("paper-restricted-160m", 768, 12, 128, 512, 5e-4, 4e-3, 5000, 5),
+        ("paper-restricted-410m", 1024, 24, 128, 512, 5e-4, 4e-3, 5000, 5),
+        ("paper-restricted-1b", 2048, 16, 128, 512, 5e-4, 4e-3, 5000, 5),
+    ],
+)
+def test_paper_presets_are_table_five(
+    name: str,
+    width: int,
+    layers: int,
+    batch: int,
+    context: int,
+    rate: float,
+    mixture_rate: float,
+    steps: int,
+    free: int,
+) -> None:
+    found = resolve(spec(preset=name))
+    assert (found.model.hidden_size, found.model.layers) == (width, layers)
+    assert found.training.batch_size == batch
+    assert found.training.context_length == context
+    assert found.training.learning_rate == rate
+    assert found.learning.reference_learning_rate is None  # eta_w = eta_u
+    assert found.learning.mixture_learning_rate == mixture_rate
+    assert found.learning.total_steps == steps
+    assert (found.learning.probing_steps, found.learning.free_steps) == (5, free)
+    assert found.learning.penalty == 1.0
+    assert found.learning.mixture_step == "raw"
+    assert found.learning.validation_reduction == "sum"
+    assert found.training.schedule == "cosine"
+    assert found.training.weight_decay == 0.01
+    assert found.training.gradient_clip == 1.0
