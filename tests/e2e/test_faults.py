@@ -22,7 +22,7 @@ from client.http import TandemClient
 from client.local import find_connection
 from embedded.server_files import usable_port
 
-EPISODES = 300
+EPISODES = 200
 KILL_AFTER = 25
 SETTINGS = {
     "TANDEM_LEASE_SECONDS": "4",
