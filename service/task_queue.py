@@ -15,6 +15,8 @@ QUEUE = "tandem.jobs"
 
 _CONNECT_SECONDS = 1.0
 _SOCKET_SECONDS = 2.0
+# Once more and at once: a pooled connection may be one that a restart of Redis cut.
+_RETRY = {"max_retries": 1, "interval_start": 0, "interval_step": 0}
 
 
 class QueueUnavailableError(Exception):
@@ -38,6 +40,8 @@ class TaskQueue:
                 "socket_connect_timeout": _CONNECT_SECONDS,
                 "socket_timeout": _SOCKET_SECONDS,
                 "retry_on_timeout": False,
+                # Kombu would sleep for two seconds and connect again.
+                "max_retries": 0,
             },
         )
 
@@ -49,7 +53,12 @@ class TaskQueue:
         """
         try:
             self._app.send_task(
-                RUN_JOB, args=[job_id], queue=QUEUE, ignore_result=True, retry=False
+                RUN_JOB,
+                args=[job_id],
+                queue=QUEUE,
+                ignore_result=True,
+                retry=True,
+                retry_policy=_RETRY,
             )
         except (KombuError, RedisError, OSError) as error:
             raise QueueUnavailableError(str(error)) from error

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from psycopg import Connection
 from psycopg.rows import class_row
+from psycopg.types.json import set_json_loads
+from pydantic_core import from_json
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -35,8 +37,9 @@ def read_points(
     driver = session.connection().connection.driver_connection
     if not isinstance(driver, Connection):
         raise TypeError(f"expected a psycopg connection, got {type(driver).__name__}")
-    # Arrays as binary: twice as fast as text, and this is the query that everybody polls.
+    # Binary arrays and the fast JSON reader: this is the query that everybody polls.
     with driver.cursor(binary=True, row_factory=class_row(PointRow)) as cursor:
+        set_json_loads(from_json, cursor)
         return cursor.execute(_READ, (job_id, after_step, limit)).fetchall()
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import create_engine, text
 from support.api import Api
 
 from service.app import create_app
@@ -48,6 +49,18 @@ def test_a_database_that_is_away_is_a_problem_that_may_pass(settings: Settings) 
     assert (ready.status_code, ready.json()["database"]) == (503, "unavailable")
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_connections_that_the_database_cut_are_replaced(api: Api) -> None:
+    assert api.client.get("/v1/jobs").status_code == 200
+    cut = """select count(pg_terminate_backend(pid)) from pg_stat_activity
+        where application_name = 'tandem-service' and datname = current_database()
+        and pid <> pg_backend_pid()"""
+    other = create_engine(api.context.settings.database_url)
+    with other.connect() as connection:
+        assert connection.execute(text(cut)).scalar_one() >= 1
+    other.dispose()
+    assert api.client.get("/v1/jobs").status_code == 200
 
 
 def test_presets_are_listed_with_what_they_set(api: Api) -> None:
@@ -116,7 +129,7 @@ def _served(command: list[str], settings: Settings, folder: Path) -> Iterator[st
         try:
             assert process.stderr is not None
             for line in process.stderr:
-                if "Application startup complete" in line:
+                if "Uvicorn running" in line:
                     break
             yield f"http://127.0.0.1:{port}"
         finally:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import text
-from support.jobs import points
+from support.jobs import TENANT, points
 
 from service.db.clock import from_now
 from service.db.session import Sessions, unit_of_work
@@ -13,8 +13,9 @@ from service.jobs import leases
 from service.jobs.dispatch import Dispatcher
 from service.jobs.leases import Lease, LeaseLostError
 from service.jobs.lifecycle import JobState
-from service.jobs.models import Job
+from service.jobs.models import IdempotencyKey, Job
 from service.jobs.reconciler import Reconciler, Report
+from service.jobs.repository.idempotency import add_answer, find_answer
 from service.jobs.repository.queue import RECONCILER_LOCK
 from service.jobs.repository.transitions import transition
 from service.task_queue import QueueUnavailableError
@@ -190,6 +191,32 @@ def test_one_process_at_a_time_reconciles(
         other.session.execute(text("select pg_advisory_xact_lock(:key)"), key)
         assert reconciler.run_once() == Report(expired=0, announced=0)
     assert reconciler.run_once() == Report(expired=1, announced=1)
+
+
+def test_an_idempotency_key_is_forgotten_after_two_days(
+    sessions: Sessions, new_job: Callable[..., str], reconciler: Reconciler
+) -> None:
+    new_job()
+    hours = {"young": 47, "old": 49}
+    with unit_of_work(sessions) as work:
+        for key in hours:
+            assert add_answer(
+                work.session,
+                TENANT,
+                key,
+                request_sha256=b"",
+                status_code=201,
+                location="/v1/jobs/x",
+                body="{}",
+            )
+    with unit_of_work(sessions) as work:
+        for key, age in hours.items():
+            row = work.session.get_one(IdempotencyKey, (TENANT, key))
+            row.created_at = from_now(-age * 3600)  # type: ignore[assignment]
+    reconciler.run_once()
+    with unit_of_work(sessions) as work:
+        assert find_answer(work.session, TENANT, "young") is not None
+        assert find_answer(work.session, TENANT, "old") is None
 
 
 def test_the_thread_goes_on_after_a_round_that_failed(
