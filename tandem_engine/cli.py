@@ -103,7 +103,8 @@ def read_spec(path: Path) -> JobSpec:
 
 def _leave_with_parent() -> None:
     # The worker holds the other end: when it is killed, even by SIGKILL, the pipe closes.
-    while sys.stdin.buffer.read(4096):
+    # Read below Python's buffer: a thread that holds its lock would abort a normal exit.
+    while os.read(sys.stdin.fileno(), 4096):
         pass
     os._exit(EXIT_FAILED)
 

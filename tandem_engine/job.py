@@ -98,6 +98,9 @@ class _Job:
             self._emit(
                 ResumedRecord(episode=len(self._learner.points), from_attempt=restored.attempt)
             )
+            # A killed reader may not have stored what came before the checkpoint: say it again.
+            for point in self._learner.points:
+                self._emit(point)
         self._learn()
         self._evaluate(stage_two_state)
         return self._finish()

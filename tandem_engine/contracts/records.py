@@ -61,7 +61,10 @@ class DomainsRecord(Contract):
 
 
 class ResumedRecord(Contract):
-    """The engine goes on from a checkpoint: trajectory points from `episode` on are rewritten."""
+    """The engine goes on from a checkpoint of `episode`.
+
+    Later points are rewritten; those up to it follow again, because a reader may have missed some.
+    """
 
     type: Literal["resumed"] = "resumed"
     episode: int

@@ -97,6 +97,20 @@ def test_it_leaves_when_the_process_that_holds_its_input_is_gone(tmp_path: Path)
     assert time.monotonic() - started < 30
 
 
+def test_it_ends_normally_while_its_input_is_still_open(tmp_path: Path) -> None:
+    spec = edited(written(tmp_path), {"preset": "huge"})
+    process = subprocess.Popen(
+        command(spec, tmp_path / "out", "--watch-stdin"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    assert process.wait(timeout=60) == EXIT_FAILED
+    for stream in (process.stdin, process.stderr):
+        assert stream is not None
+        stream.close()
+
+
 def edited(path: Path, edit: dict[str, Any]) -> Path:
     path.write_text(json.dumps(json.loads(path.read_text()) | edit))
     return path
