@@ -13,7 +13,7 @@ from rich.text import Text
 from demo.palette import DOMAIN_COLOURS
 
 BAR_CELLS = 40
-PLAIN_SECONDS = 5.0
+PLAIN_SECONDS = 10.0
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 UNITS = {"learning": "episodes", "evaluating": "models"}
 
@@ -100,7 +100,8 @@ class Follower:
         due = self._now() - self._printed >= PLAIN_SECONDS
         if changed or due or job["state"] in FINISHED:
             self._printed = self._now()
-            self._console.print(f"    {line}{_shares(alpha)}", highlight=False, soft_wrap=True)
+            shares = _shares(alpha) if phase == "learning" else ""
+            self._console.print(f"    {line}{shares}", highlight=False, soft_wrap=True)
 
     def _leave_phase(self, phase: str | None) -> None:
         now = self._now()

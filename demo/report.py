@@ -56,9 +56,9 @@ def aligned(table: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def markdown(table: Sequence[Sequence[str]]) -> str:
-    """Return a table in Markdown."""
-    rule = ["---", *["---:"] * (len(table[0]) - 1)]
+def markdown(table: Sequence[Sequence[str]], *, numbers: bool = True) -> str:
+    """Return a table in Markdown; columns of `numbers` stand to the right."""
+    rule = ["---", *["---:" if numbers else "---"] * (len(table[0]) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in [table[0], rule, *table[1:]])
 
 
@@ -105,7 +105,7 @@ Test perplexity of fresh models, {seeds} per mixture, all trained at the same bu
 
 ## Data
 
-{markdown(sources)}
+{markdown(sources, numbers=False)}
 
 ## Resampling manifest
 
