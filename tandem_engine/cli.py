@@ -67,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace, emit: LineEmitter, stop: StopFlag) -> None:
     spec = resolve(read_spec(options.spec))
-    # Threads that spin while they wait make a step ten times slower as soon as anything else
-    # wants a core (126 against 1,162 ms, two threads on two busy cores). Read when torch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP's threads spin long before they sleep; on cores that others want too, a step then
+    # takes five to ten times as long. This short spin keeps the speed of an idle machine.
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     # torch and transformers take seconds to load: not before the specification is known good.
     from tandem_engine.job import run_job  # noqa: PLC0415
 

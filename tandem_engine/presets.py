@@ -16,9 +16,9 @@ def tiny_restricted() -> Settings:
     """Half a million parameters on bytes, small domains that repeat: minutes on two CPU cores."""
     return {
         "model": {"hidden_size": 128, "layers": 2, "heads": 4, "intermediate_size": 512},
-        "training": {"batch_size": 16, "context_length": 128, "learning_rate": 3e-3},
-        "learning": {"total_steps": 400, "probing_steps": 5, "free_steps": 5},
-        "evaluation": {"steps": 400, "seeds": 2},
+        "training": {"batch_size": 8, "context_length": 128, "learning_rate": 3e-3},
+        "learning": {"total_steps": 500, "probing_steps": 5, "free_steps": 5},
+        "evaluation": {"steps": 500, "seeds": 2},
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 # As the engine's command line does: spinning threads crawl on busy cores. Before torch loads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 TIERS = ("unit", "integration", "e2e", "gpu")
 

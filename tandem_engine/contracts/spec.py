@@ -99,7 +99,7 @@ class ModelSpec(Contract):
 class TrainingSpec(Contract):
     """One optimiser setting for all models: AdamW with clipping (paper, Table 5)."""
 
-    batch_size: Count = Field(default=16, description="Sequences per batch.", examples=[16])
+    batch_size: Count = Field(default=8, description="Sequences per batch.", examples=[8])
     context_length: Annotated[int, Field(ge=8)] = Field(
         default=128, description="Tokens per sequence.", examples=[128]
     )
@@ -133,9 +133,9 @@ class LearningSpec(Contract):
     """How alpha is learned: the settings of Algorithm 1."""
 
     total_steps: Count = Field(
-        default=400,
+        default=500,
         description="Steps of u, probing and free together; episodes T = total / (K + E), floored.",
-        examples=[400],
+        examples=[500],
     )
     probing_steps: Count = Field(default=5, description="K, steps of both twins.", examples=[5])
     free_steps: Annotated[int, Field(ge=0)] = Field(
@@ -232,7 +232,7 @@ class EvaluationSpec(Contract):
     """Stage two: fresh models trained by resampling with each mixture at one budget."""
 
     enabled: bool = Field(default=True, description="Run stage two.", examples=[True])
-    steps: Count = Field(default=400, description="Steps per model.", examples=[400])
+    steps: Count = Field(default=500, description="Steps per model.", examples=[500])
     mixtures: list[MixtureName] = Field(
         default=["natural", "uniform", "temperature", "unimax"],
         description="Free rules to compare the learned mixture with.",
