@@ -3,50 +3,21 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.datasets.problems import DatasetProblem
-from tandem_engine.contracts.spec import DomainSpec
-from tandem_engine.errors import DatasetMalformedError, InvalidSpecError
+from tandem_engine.contracts.formats import FileFormat
+from tandem_engine.errors import DatasetMalformedError
 
-FileFormat = Literal["jsonl", "parquet", "text"]
-
-ENDINGS: dict[str, FileFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
 LONGEST_RECORD = 64 * 2**20
 """Bytes of a line or a row that the inspection looks at; longer ones are left to the engine."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _PARQUET_ROWS = 64
 _MALFORMED = DatasetMalformedError.code
-
-
-def format_of(domain: DomainSpec, path: Path) -> FileFormat:
-    """Return the format of a file.
-
-    Raises:
-        DatasetProblem: the format is `auto` and the ending says nothing.
-    """
-    if domain.format != "auto":
-        return domain.format
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise DatasetProblem(
-            InvalidSpecError.code,
-            f"the ending {ending!r} of {path} does not tell its format",
-            f"set format to jsonl, parquet or text, or use an ending of {', '.join(ENDINGS)}",
-        )
-    return ENDINGS[ending]
 
 
 def texts(stream: BinaryIO, path: Path, file_format: FileFormat, text_field: str) -> Iterator[str]:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from service.datasets.files import local_path, open_below, resolve_below
-from service.datasets.formats import format_of, texts
+from service.datasets.formats import texts
 from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
+from tandem_engine.contracts.formats import format_of
 from tandem_engine.contracts.spec import DomainSpec, JobSpec
-from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError
+from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, InvalidSpecError
 
 MIN_DOCUMENTS = 3
 """One each for the train, the validation and the test part."""
@@ -89,7 +90,10 @@ def _inspect_domain(
 
 def _read(domain: DomainSpec, uri: str, seen: _Seen, needed: int, roots: Sequence[Path]) -> None:
     path = local_path(uri)
-    file_format = format_of(domain, path)
+    try:
+        file_format = format_of(domain, path)
+    except InvalidSpecError as error:
+        raise DatasetProblem(error.code, error.message, error.hint) from error
     with open_below(uri, roots) as stream:
         records = texts(stream, path, file_format, domain.text_field)
         for number, text in enumerate(records, start=1):

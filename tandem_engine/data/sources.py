@@ -10,31 +10,20 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tandem_engine.contracts.formats import FileFormat, format_of
 from tandem_engine.contracts.spec import DomainSpec
 from tandem_engine.errors import (
     DatasetEmptyError,
     DatasetMalformedError,
     DatasetUnreadableError,
-    InvalidSpecError,
 )
 
-FileFormat = Literal["jsonl", "parquet", "text"]
-
-_ENDINGS: dict[str, FileFormat] = {
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".txt": "text",
-    ".text": "text",
-    ".md": "text",
-}
 _PARQUET_ROWS = 512
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -118,7 +107,9 @@ def source_files(domain: DomainSpec) -> list[SourceFile]:
         InvalidSpecError: the format is `auto` and a file's ending says nothing.
     """
     return [
-        SourceFile(domain.name, uri, local_path(uri), _format_of(domain, uri), domain.text_field)
+        SourceFile(
+            domain.name, uri, local_path(uri), format_of(domain, local_path(uri)), domain.text_field
+        )
         for uri in sorted(domain.uris)
     ]
 
@@ -153,20 +144,6 @@ def iterate_file(file: SourceFile) -> Iterator[Document]:
         for index, text in texts(file, stream):
             if text.strip():
                 yield Document(file.uri, index, text)
-
-
-def _format_of(domain: DomainSpec, uri: str) -> FileFormat:
-    if domain.format != "auto":
-        return domain.format
-    ending = local_path(uri).suffix.lower()
-    if ending not in _ENDINGS:
-        raise InvalidSpecError(
-            f"the ending {ending!r} of {uri} does not tell its format",
-            field=f"domains.{domain.name}.format",
-            value=uri,
-            hint=f"set format to jsonl, parquet or text, or use an ending of {', '.join(_ENDINGS)}",
-        )
-    return _ENDINGS[ending]
 
 
 def _json_lines(file: SourceFile, stream: BinaryIO) -> Iterator[tuple[int, str]]:

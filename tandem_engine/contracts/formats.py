@@ -1,0 +1,38 @@
+"""File formats of a domain, by name and by ending; the service checks by what the engine reads."""
+
+from pathlib import PurePath
+from typing import Literal
+
+from tandem_engine.contracts.spec import DomainSpec
+from tandem_engine.errors import InvalidSpecError
+
+FileFormat = Literal["jsonl", "parquet", "text"]
+
+_ENDINGS: dict[str, FileFormat] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".txt": "text",
+    ".text": "text",
+    ".md": "text",
+}
+
+
+def format_of(domain: DomainSpec, path: PurePath) -> FileFormat:
+    """Return the format of one of a domain's files.
+
+    Raises:
+        InvalidSpecError: the format is `auto` and the ending says nothing.
+    """
+    if domain.format != "auto":
+        return domain.format
+    ending = path.suffix.lower()
+    if ending not in _ENDINGS:
+        raise InvalidSpecError(
+            f"the ending {ending!r} of {path} does not tell its format",
+            field=f"domains.{domain.name}.format",
+            value=path,
+            hint=f"set format to jsonl, parquet or text, or use an ending of {', '.join(_ENDINGS)}",
+        )
+    return _ENDINGS[ending]
