@@ -16,6 +16,7 @@ from support.api import Api
 from embedded.valkey import start_valkey, stop_valkey
 from service.settings import Settings
 from service.task_queue import QUEUE, RUN_JOB
+from tandem_engine.contracts.spec import JobSpec
 
 
 def _messages(settings: Settings) -> list[dict[str, Any]]:
@@ -52,7 +53,8 @@ def test_a_created_job_is_queued_resolved_and_announced(api: Api, settings: Sett
     assert (job["attempt"], job["max_attempts"], job["alpha"]) == (0, 3, None)
     assert job["spec"]["seed"] == 7
     assert job["spec"]["preset"] == "tiny-restricted"
-    assert job["progress"]["total_episodes"] == 40
+    episodes = JobSpec.model_validate(job["spec"]).learning.episodes
+    assert job["progress"]["total_episodes"] == episodes
     canonical = json.dumps(job["spec"], sort_keys=True, separators=(",", ":"))
     assert job["spec_sha256"] == hashlib.sha256(canonical.encode()).hexdigest()
     (message,) = _messages(settings)

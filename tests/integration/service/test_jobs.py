@@ -10,6 +10,7 @@ from service.auth.create_key import create_key
 from service.db.session import unit_of_work
 from service.jobs import leases
 from tandem_engine.contracts.records import ErrorRecord
+from tandem_engine.contracts.spec import JobSpec
 
 JOB_PATHS = ["", "/cancel", "/events", "/mixture", "/trajectory", "/manifest", "/manifest/files/x"]
 
@@ -68,7 +69,7 @@ def test_a_running_job_shows_progress_and_mixture(api: Api) -> None:
     assert shown["alpha"] == {"code": 0.75, "manuals": 0.25}
     assert shown["progress"] == {
         "episode": 2,
-        "total_episodes": 40,
+        "total_episodes": JobSpec.model_validate(shown["spec"]).learning.episodes,
         "phase_done": 20,
         "phase_total": 400,
         "message": "episode 2",
