@@ -14,6 +14,7 @@ from service.datasets.formats import texts
 from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
 from tandem_engine.contracts.formats import format_of
+from tandem_engine.contracts.parts import fills_three_parts
 from tandem_engine.contracts.spec import DomainSpec, JobSpec
 from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, InvalidSpecError
 
@@ -33,9 +34,14 @@ _SHOWN = 500
 class _Seen:
     """What was read of a domain so far."""
 
+    row_tokens: int
+    """Tokens that each of the three parts needs: context_length + 1."""
     documents: set[bytes] = field(default_factory=set)
-    tokens: int = 0
+    tokens: list[int] = field(default_factory=list)
     bytes: int = 0
+    large: int = 0
+    """Documents that fill a part alone."""
+    tokens_of_small: int = 0
 
     def add(self, text: str) -> None:
         raw = text.encode()
@@ -44,11 +50,28 @@ class _Seen:
         if text.strip() and digest not in self.documents:
             self.documents.add(digest)
             # Bytes and one end-of-text: exact for the byte tokenizer, and no tokenizer makes more.
-            self.tokens += len(raw) + 1
+            tokens = len(raw) + 1
+            self.tokens.append(tokens)
+            if tokens >= self.row_tokens:
+                self.large += 1
+            else:
+                self.tokens_of_small += tokens
 
-    def suffices(self, tokens: int) -> bool:
-        enough = len(self.documents) >= MIN_DOCUMENTS and self.tokens >= tokens
-        return enough or self.bytes >= MOST_BYTES
+    @property
+    def suffices(self) -> bool:
+        """Tell if what was read is enough for three parts, without looking at each document.
+
+        A document is not cut: a large one fills one part, and small ones overshoot a part by less
+        than a row.
+        """
+        open_parts = max(0, MIN_DOCUMENTS - self.large)
+        filled = self.tokens_of_small >= 2 * open_parts * self.row_tokens
+        return (filled and len(self.documents) >= MIN_DOCUMENTS) or self.bytes >= MOST_BYTES
+
+    @property
+    def fills(self) -> bool:
+        """Tell if all that was read fills three parts, document by document."""
+        return self.suffices or fills_three_parts(self.tokens, self.row_tokens)
 
 
 def inspect(
@@ -62,33 +85,33 @@ def inspect(
         roots: Folders that data may come from.
     """
     problems: list[FieldProblem] = []
-    needed = MIN_DOCUMENTS * (spec.training.context_length + 1)
+    row_tokens = spec.training.context_length + 1
     for domain in spec.domains:
         where = f"/spec/domains/{positions[domain.name]}"
-        problems += _inspect_domain(domain, where, needed, roots)
+        problems += _inspect_domain(domain, where, row_tokens, roots)
     if spec.tokenizer.path is not None:
         problems += _inspect_tokenizer(spec.tokenizer.path, roots)
     return problems
 
 
 def _inspect_domain(
-    domain: DomainSpec, where: str, needed: int, roots: Sequence[Path]
+    domain: DomainSpec, where: str, row_tokens: int, roots: Sequence[Path]
 ) -> list[FieldProblem]:
-    seen = _Seen()
+    seen = _Seen(row_tokens)
     problems: list[FieldProblem] = []
     for index, uri in enumerate(domain.uris):
         try:
-            _read(domain, uri, seen, needed, roots)
+            _read(domain, uri, seen, roots)
         except DatasetProblem as problem:
             pointer = f"{where}/uris/{index}"
             problems.append(
                 FieldProblem(pointer, problem.code, problem.message, uri[:_SHOWN], problem.hint)
             )
     # Whether the rest is enough cannot be said while files are missing.
-    return problems or _check_size(domain, where, seen, needed)
+    return problems or _check_size(domain, where, seen)
 
 
-def _read(domain: DomainSpec, uri: str, seen: _Seen, needed: int, roots: Sequence[Path]) -> None:
+def _read(domain: DomainSpec, uri: str, seen: _Seen, roots: Sequence[Path]) -> None:
     path = local_path(uri)
     try:
         file_format = format_of(domain, path)
@@ -98,12 +121,12 @@ def _read(domain: DomainSpec, uri: str, seen: _Seen, needed: int, roots: Sequenc
         records = texts(stream, path, file_format, domain.text_field)
         for number, text in enumerate(records, start=1):
             seen.add(text)
-            if number >= FIRST_RECORDS and seen.suffices(needed):
+            if number >= FIRST_RECORDS and seen.suffices:
                 return
 
 
-def _check_size(domain: DomainSpec, where: str, seen: _Seen, needed: int) -> list[FieldProblem]:
-    if seen.suffices(needed):
+def _check_size(domain: DomainSpec, where: str, seen: _Seen) -> list[FieldProblem]:
+    if seen.fills:
         return []
     if not seen.documents:
         return [
@@ -120,10 +143,10 @@ def _check_size(domain: DomainSpec, where: str, seen: _Seen, needed: int) -> lis
             f"{where}/uris",
             DomainTooSmallError.code,
             f"domain {domain.name!r} has {len(seen.documents)} distinct documents with at most "
-            f"{seen.tokens} tokens; the split into train, validation and test needs "
-            f"{MIN_DOCUMENTS} documents and {needed} tokens",
+            f"{sum(seen.tokens)} tokens; documents are not cut, and train, validation and test need "
+            f"one or more of them with {seen.row_tokens} tokens (context_length + 1) each",
             domain.name,
-            "add documents, or lower training.context_length",
+            "add documents, cut long ones into several, or lower training.context_length",
         )
     ]
 

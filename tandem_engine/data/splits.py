@@ -5,7 +5,8 @@ nor its domain. In the order of ranks documents go to test until test holds `tes
 domain's bytes and one full row of tokens, then to validation likewise; the rest is train. A
 document that would fill twice what is asked for is passed over while others can fill it; if they
 cannot, the smallest go first. Where that leaves train without a row or with less than a quarter of
-the bytes (a few huge documents), half the fractions are asked for, and so on down to one row.
+the bytes (a few huge documents), half the fractions are asked for, and so on down to one row; if
+even that fails, the documents are spread evenly, the largest first.
 A text that an earlier domain holds follows the split it got there, so that no held-out text of one
 domain is trained on in another. Texts are compared exactly, after decoding.
 """
@@ -18,6 +19,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from tandem_engine.contracts.parts import three_parts
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.errors import DomainTooSmallError
 
@@ -118,6 +120,10 @@ def split_domain(
         if train_bytes >= _TRAIN_LEAST * int(documents.bytes.sum()):
             return splits
         whole = splits if whole is None else whole
+    if whole is None and not shared:
+        # So few tokens that the order of ranks cannot be kept: fill the three parts evenly.
+        even = np.array(three_parts(documents.tokens.tolist()), dtype=np.uint8)
+        whole = even if _short_part(documents, even, rule) is None else None
     if whole is None:
         raise _too_small(name, documents, rule, shared, short=short)
     return whole

@@ -158,7 +158,7 @@ def test_too_few_tokens_for_the_context_are_refused(api: Api) -> None:
     spec = api.spec(training={"context_length": 2048})
     answer = api.client.post("/v1/jobs", json={"spec": spec})
     assert answer.json()["code"] == "domain_too_small"
-    assert "6147 tokens" in answer.json()["errors"][0]["message"]
+    assert "2049 tokens" in answer.json()["errors"][0]["message"]
 
 
 def test_repeated_documents_do_not_count(api: Api, tmp_path: Path) -> None:

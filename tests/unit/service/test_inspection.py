@@ -3,17 +3,27 @@
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from service.datasets import formats, inspection
 from service.datasets.inspection import inspect
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.sources import iterate_documents
+from tandem_engine.data.splits import (
+    DistinctDocuments,
+    SplitRule,
+    content_digest,
+    split_domain,
+)
 from tandem_engine.errors import TandemError
 from tandem_engine.presets import resolve
 
@@ -78,6 +88,31 @@ def test_the_inspection_agrees_with_the_engine(name: str, tmp_path: Path) -> Non
     except TandemError as error:
         expected = [error.code]
     assert _inspect(path) == expected
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from([5, 40, 90, 128, 129, 200, 4000]), min_size=1, max_size=7))
+def test_the_inspection_accepts_only_what_the_engine_can_split(
+    lengths: list[int],
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.jsonl"
+        records = [{"text": f"{n} ".ljust(length, "x")} for n, length in enumerate(lengths)]
+        path.write_bytes(_lines(*records))
+        spec = _spec(path)
+        refused = inspect(spec, {"a": 0, "b": 1}, [Path(folder).resolve()])
+        tokens = np.array([len(record["text"]) + 1 for record in records])
+        documents = DistinctDocuments(
+            digests=[content_digest(record["text"]) for record in records],
+            bytes=tokens - 1,
+            tokens=tokens,
+        )
+        if refused:
+            assert [problem.code for problem in refused] == ["domain_too_small"]
+            assert (tokens >= 129).sum() < 3
+        else:
+            splits = split_domain("a", documents, SplitRule.of(spec), decided={})
+            assert min(tokens[splits == part].sum() for part in range(3)) >= 129
 
 
 def test_a_parquet_column_of_texts_is_read(tmp_path: Path) -> None:
