@@ -143,8 +143,8 @@ def _check_size(domain: DomainSpec, where: str, seen: _Seen) -> list[FieldProble
             f"{where}/uris",
             DomainTooSmallError.code,
             f"domain {domain.name!r} has {len(seen.documents)} distinct documents with at most "
-            f"{sum(seen.tokens)} tokens; documents are not cut, and train, validation and test need "
-            f"one or more of them with {seen.row_tokens} tokens (context_length + 1) each",
+            f"{sum(seen.tokens)} tokens; documents are not cut, and each of train, validation and "
+            f"test needs documents with {seen.row_tokens} tokens (context_length + 1) together",
             domain.name,
             "add documents, cut long ones into several, or lower training.context_length",
         )
