@@ -23,6 +23,7 @@ from tandem_engine import simplex
 from tandem_engine.loop import LoopSettings, TwinLoop
 from tandem_engine.mixture_steps import build_mixture_step
 from tandem_engine.objective import RowBatch
+from tandem_engine.polytope import Bounds
 from tandem_engine.schedules import Schedule
 from tandem_engine.trajectory import tail_mean
 from tandem_engine.twins import Moments, OptimiserSettings
@@ -76,7 +77,11 @@ class BilevelSettings:
     lr_schedule: Literal["constant", "cosine"] = "constant"
     """Learning rates over all steps of u."""
     initial_mixture: Sequence[float] | None = None
-    """Start of alpha in the order of `domains`; None is uniform."""
+    """Start of alpha in the order of `domains`, projected onto the bounds; None is uniform."""
+    minimum_share: Sequence[float] | None = None
+    """Smallest share of each domain, in the order of `domains`; None is 0 for all."""
+    maximum_share: Sequence[float] | None = None
+    """Largest share of each domain, in the order of `domains`; None is 1 for all."""
     tail_fraction: float = 0.1
     """The resulting mixture is the mean of this last part of the trajectory."""
     seed: int = 0
@@ -122,7 +127,7 @@ def solve(problem: BilevelProblem, settings: BilevelSettings | None = None) -> T
     """Learn the mixture of `problem` with Algorithm 1.
 
     Raises:
-        ValueError: the initial mixture does not fit the problem.
+        ValueError: the initial mixture or the bounds on shares do not fit the problem.
         DivergedError: a loss is no longer finite.
     """
     settings = settings or BilevelSettings()
@@ -149,6 +154,9 @@ def _build_loop(objective: "_FunctionObjective", settings: BilevelSettings) -> T
         scale = settings.penalty if settings.optimizer == "sgd" else 1.0
         lr_reference = settings.lr_proxy / scale
     steps = settings.episodes * (settings.probing_steps + settings.free_steps)
+    domains = len(objective.domains)
+    bounds = _bounds(settings, domains)
+    start_M = _start(settings.initial_mixture, domains)
     return TwinLoop(
         objective=objective,
         settings=LoopSettings(
@@ -162,10 +170,31 @@ def _build_loop(objective: "_FunctionObjective", settings: BilevelSettings) -> T
             reference_moments=settings.reference_moments,
         ),
         mixture_step=build_mixture_step(
-            settings.mixture_step, learning_rate=settings.lr_mixture, penalty=settings.penalty
+            settings.mixture_step,
+            learning_rate=settings.lr_mixture,
+            penalty=settings.penalty,
+            project=simplex.project if bounds is None else bounds.project,
         ),
-        alpha_M=_start(settings.initial_mixture, len(objective.domains)),
+        alpha_M=start_M if bounds is None else bounds.project(start_M),
     )
+
+
+def _bounds(settings: BilevelSettings, domains: int) -> Bounds | None:
+    if settings.minimum_share is None and settings.maximum_share is None:
+        return None
+    bounds = []
+    for name, default in (("minimum_share", 0.0), ("maximum_share", 1.0)):
+        given = getattr(settings, name)
+        values = [default] * domains if given is None else [float(share) for share in given]
+        if len(values) != domains or not all(0 <= share <= 1 for share in values):
+            msg = f"{name} {values} must hold {domains} shares from 0 to 1"
+            raise ValueError(msg)
+        bounds.append(torch.tensor(values, dtype=torch.float64))
+    try:
+        return Bounds(*bounds)
+    except ValueError as error:
+        msg = f"minimum_share and maximum_share leave no mixture: {error}"
+        raise ValueError(msg) from error
 
 
 def _start(initial: Sequence[float] | None, domains: int) -> Tensor:

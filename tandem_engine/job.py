@@ -29,6 +29,7 @@ from tandem_engine.learning import Learner
 from tandem_engine.manifest import write_manifest
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import Emit, StopFlag
+from tandem_engine.share_limits import baselines_outside
 from tandem_engine.stage_two import LEARNED, StageTwo, free_rules
 from tandem_engine.verdict import judge, tabulate
 
@@ -138,6 +139,9 @@ class _Job:
         self._emit(PhaseRecord(phase="finalizing"))
         mixture = self._learner.result()
         runs = self._stage_two.runs if self._stage_two else []
+        limits = self._learner.limits
+        shares = {run.mixture: run.alpha for run in runs if run.mixture != LEARNED}
+        outside = limits.broken_by(shares) if limits else []
         result = ResultRecord(
             mixture=mixture,
             domains=[domain.statistics for domain in self._corpus.domains],
@@ -148,6 +152,8 @@ class _Job:
                 self._learner.points,
                 runs,
                 learned=LEARNED,
+                outside=outside,
+                notes=[*self._learner.active_limits(), *baselines_outside(outside)],
             ),
             manifest=write_manifest(
                 self._out / "manifest", self._corpus, mixture.alpha, self._spec

@@ -12,9 +12,11 @@ from tandem_engine.contracts.spec import JobSpec, TrainingSpec
 from tandem_engine.data.corpus import Corpus
 from tandem_engine.language_model import LanguageModelObjective
 from tandem_engine.loop import Episode, LoopSettings, TwinLoop
+from tandem_engine.manifest import available_tokens, target_tokens
 from tandem_engine.mixture_steps import build_mixture_step
 from tandem_engine.schedules import Schedule
-from tandem_engine.trajectory import centred_cosine, tail_mean
+from tandem_engine.share_limits import share_limits
+from tandem_engine.trajectory import centred_cosine, tail, tail_mean
 from tandem_engine.twins import OptimiserSettings
 
 
@@ -22,9 +24,15 @@ class Learner:
     """A run of Algorithm 1 on a corpus, with its trajectory so far."""
 
     def __init__(self, corpus: Corpus, spec: JobSpec, device: torch.device) -> None:
-        """Take a corpus, a resolved specification and the device."""
+        """Take a corpus, a resolved specification and the device.
+
+        Raises:
+            InvalidSpecError: the bounds on shares contradict the sizes of the domains.
+        """
         self._spec = spec
         self._natural = [domain.statistics.natural_share for domain in corpus.domains]
+        available = available_tokens(corpus, spec)
+        self.limits = share_limits(spec.domains, available, target_tokens(available, spec))
         self._objective = LanguageModelObjective(corpus, spec, device)
         self._loop = TwinLoop(
             objective=self._objective,
@@ -33,6 +41,7 @@ class Learner:
                 spec.learning.mixture_step,
                 learning_rate=spec.learning.mixture_learning_rate,
                 penalty=spec.learning.penalty,
+                project=simplex.project if self.limits is None else self.limits.bounds.project,
             ),
             alpha_M=self._start(),
         )
@@ -67,6 +76,12 @@ class Learner:
             [self._start(), *(torch.tensor(p.alpha, dtype=torch.float64) for p in self.points)]
         )
 
+    def active_limits(self) -> list[str]:
+        """Return a sentence for every bound on a share that the result lies on."""
+        if self.limits is None:
+            return []
+        return self.limits.active(tail(self.trajectory(), self._spec.learning.tail_fraction))
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that must survive a restart."""
         return {
@@ -80,9 +95,10 @@ class Learner:
         self.points = [TrajectoryPoint.model_validate(p) for p in json.loads(state["points"])]
 
     def _start(self) -> torch.Tensor:
+        start_M = simplex.uniform(len(self._natural))
         if self._spec.learning.initial_mixture == "natural":
-            return torch.tensor(self._natural, dtype=torch.float64)
-        return simplex.uniform(len(self._natural))
+            start_M = torch.tensor(self._natural, dtype=torch.float64)
+        return start_M if self.limits is None else self.limits.bounds.project(start_M)
 
     def _point(self, episode: Episode) -> TrajectoryPoint:
         training = self._spec.training

@@ -124,9 +124,7 @@ def write_manifest(
     """
     _require_shares(shares, corpus)
     available = [_available(domain, spec) for domain in corpus.domains]
-    target = spec.manifest.target_tokens or sum(
-        int(documents["tokens"].sum()) for documents in available
-    )
+    target = target_tokens([int(documents["tokens"].sum()) for documents in available], spec)
     targets = largest_remainder(shares, target)
     rows: list[dict[str, Any]] = []
     with whole_directory(directory) as folder:
@@ -177,6 +175,16 @@ def write_manifest(
         target_tokens=target,
         planned_tokens=planned,
     )
+
+
+def available_tokens(corpus: Corpus, spec: JobSpec) -> list[int]:
+    """Return the tokens per domain that the manifest can read once, end-of-text included."""
+    return [int(_available(domain, spec)["tokens"].sum()) for domain in corpus.domains]
+
+
+def target_tokens(available: Sequence[int], spec: JobSpec) -> int:
+    """Return the tokens that the manifest plans to read: those asked for, or all there are."""
+    return spec.manifest.target_tokens or sum(available)
 
 
 def canonical_json(value: object) -> bytes:

@@ -1,5 +1,9 @@
-"""Rules that turn a hyper-gradient Delta into the next alpha; all end with the projection."""
+"""Rules that turn a hyper-gradient Delta into the next alpha; all end with a projection.
 
+The projection is a value: `simplex.project`, or one onto a part of the simplex.
+"""
+
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -7,12 +11,15 @@ from torch import Tensor
 
 from tandem_engine import simplex
 
+Projection = Callable[[Tensor], Tensor]
+"""Maps any finite point, shape (M,), to the nearest mixture that is allowed."""
+
 
 class MixtureStep(Protocol):
     """One rule, with whatever it must remember between episodes."""
 
     def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
-        """Return the next alpha, shape (M,), on the simplex; the arguments are not changed."""
+        """Return the next alpha, shape (M,), projected; the arguments are not changed."""
         ...
 
     def state_dict(self) -> dict[str, float]:
@@ -32,13 +39,16 @@ class RawStep:
     Algorithm 1, line 8, omits gamma; the two agree at gamma = 1 and the theory needs it.
     """
 
-    def __init__(self, *, learning_rate: float, penalty: float) -> None:
-        """Take eta_alpha (per nat) and gamma."""
+    def __init__(
+        self, *, learning_rate: float, penalty: float, project: Projection = simplex.project
+    ) -> None:
+        """Take eta_alpha (per nat), gamma and the projection."""
         self._scale = learning_rate * penalty
+        self._project = project
 
     def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
         """Return the next alpha."""
-        return simplex.project(alpha_M - self._scale * delta_M)
+        return self._project(alpha_M - self._scale * delta_M)
 
     def state_dict(self) -> dict[str, float]:
         """Nothing is remembered."""
@@ -58,9 +68,10 @@ class AdagradStep:
     nothing in one run and overshoots in another.
     """
 
-    def __init__(self, *, length: float) -> None:
-        """Take c, the Euclidean length of the first step."""
+    def __init__(self, *, length: float, project: Projection = simplex.project) -> None:
+        """Take c, the Euclidean length of the first step, and the projection."""
         self._length = length
+        self._project = project
         self._squared_norms = 0.0
 
     def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
@@ -69,7 +80,7 @@ class AdagradStep:
         self._squared_norms += float(torch.dot(centred_M, centred_M))
         if self._squared_norms == 0.0:
             return alpha_M.clone()
-        return simplex.project(alpha_M - self._length * centred_M / self._squared_norms**0.5)
+        return self._project(alpha_M - self._length * centred_M / self._squared_norms**0.5)
 
     def state_dict(self) -> dict[str, float]:
         """Return the running sum of squared norms."""
@@ -80,15 +91,17 @@ class AdagradStep:
         self._squared_norms = state["squared_norms"]
 
 
-def build_mixture_step(kind: str, *, learning_rate: float, penalty: float) -> MixtureStep:
-    """Return the rule called `kind`.
+def build_mixture_step(
+    kind: str, *, learning_rate: float, penalty: float, project: Projection = simplex.project
+) -> MixtureStep:
+    """Return the rule called `kind`, with `project` as its projection.
 
     Raises:
         ValueError: there is no such rule.
     """
     if kind == "raw":
-        return RawStep(learning_rate=learning_rate, penalty=penalty)
+        return RawStep(learning_rate=learning_rate, penalty=penalty, project=project)
     if kind == "adagrad":
-        return AdagradStep(length=learning_rate)
+        return AdagradStep(length=learning_rate, project=project)
     msg = f"mixture_step {kind!r} is unknown; use 'raw' or 'adagrad'"
     raise ValueError(msg)

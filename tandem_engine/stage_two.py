@@ -26,7 +26,11 @@ LEARNED = "tandem"
 
 
 def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
-    """Return the shares of every free rule that the specification names, in its order."""
+    """Return the shares of every free rule that the specification names, in its order.
+
+    The bounds on shares do not apply to them: they are baselines, and the verdict says which of
+    them break the bounds.
+    """
     evaluation, training = spec.evaluation, spec.training
     tokens = [domain.statistics.train_tokens for domain in corpus.domains]
     budget = evaluation.steps * training.batch_size * training.context_length

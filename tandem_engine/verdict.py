@@ -1,7 +1,7 @@
 """What the evidence says: rows of the comparison table, the noise, and a verdict in words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean, stdev
@@ -80,6 +80,7 @@ class _Contest:
     learned: StageTwoRow
     rival: StageTwoRow
     error: float | None
+    rival_is_allowed: bool
 
     @property
     def outcome(self) -> Literal["better", "tie", "worse"]:
@@ -96,6 +97,8 @@ def judge(
     runs: Sequence[StageTwoRun],
     *,
     learned: str,
+    outside: Collection[str] = (),
+    notes: Sequence[str] = (),
 ) -> Verdict:
     """Return the verdict on a learned mixture; it says so when a free rule is better.
 
@@ -105,8 +108,10 @@ def judge(
         points: The trajectory.
         runs: Stage-two runs; empty when there was no stage two.
         learned: Name of the learned mixture among the runs.
+        outside: Names of the free rules that break the job's bounds on shares.
+        notes: Warnings about those bounds, which follow the others.
     """
-    warnings = _warnings(mixture, points)
+    warnings = [*_warnings(mixture, points), *notes]
     rows = tabulate(runs)
     best = rows[0].mixture if rows else None
     moved = sum(abs(a - b) for a, b in zip(mixture.alpha, start, strict=True))
@@ -121,7 +126,8 @@ def judge(
     if not rivals or not mine:
         text = "No stage two was run, so nothing is known about how good this mixture is."
         return Verdict(outcome="not_evaluated", text=text, best_mixture=None, warnings=warnings)
-    contest = _Contest(mine[0], rivals[0], difference_error(runs))
+    allowed = rivals[0].mixture not in outside
+    contest = _Contest(mine[0], rivals[0], difference_error(runs), allowed)
     text = " ".join([_headline(contest), *_against_each(contest, rivals)])
     return Verdict(outcome=contest.outcome, text=text, best_mixture=best, warnings=warnings)
 
@@ -138,7 +144,8 @@ def _headline(contest: _Contest) -> str:
     words = {
         "better": "The learned mixture is better than every free rule",
         "tie": "The learned mixture and the best free rule cannot be told apart",
-        "worse": "A free rule is better than the learned mixture; use it instead",
+        "worse": "A free rule is better than the learned mixture"
+        + ("; use it instead" if contest.rival_is_allowed else ", but breaks the bounds on shares"),
     }
     return f"{words[contest.outcome]}: {numbers} {noise}."
 

@@ -13,9 +13,10 @@ from service.datasets.files import local_path, open_below, resolve_below
 from service.datasets.formats import texts
 from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.formats import format_of
 from tandem_engine.contracts.parts import fills_three_parts
-from tandem_engine.contracts.spec import DomainSpec, JobSpec
+from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, InvalidSpecError
 
 MIN_DOCUMENTS = 3

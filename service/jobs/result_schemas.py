@@ -71,7 +71,8 @@ class VerdictRead(_Part):
         description="Mixture with the lowest loss; null without stage two.", examples=["tandem"]
     )
     warnings: list[str] = Field(
-        description="Reasons for care.", examples=[["domain code was read 5.1 times"]]
+        description="Reasons for care, among them the bounds on shares that held.",
+        examples=[["the cap of 4 epochs holds for domain code at 0.12"]],
     )
 
 

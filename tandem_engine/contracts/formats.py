@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Literal
 
-from tandem_engine.contracts.spec import DomainSpec
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.errors import InvalidSpecError
 
 FileFormat = Literal["jsonl", "parquet", "text"]

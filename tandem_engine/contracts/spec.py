@@ -9,50 +9,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from tandem_engine.contracts.base import Contract
+from tandem_engine.contracts.domains import DomainSpec, require_feasible_shares
 
 Scenario = Literal["data_abundant", "data_restricted"]
 MixtureName = Literal["natural", "uniform", "temperature", "unimax"]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
-
-DOMAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._()/+-]{0,127}$"
-
-
-class DomainSpec(Contract):
-    """One dataset whose share is learned."""
-
-    name: str = Field(pattern=DOMAIN_NAME, description="Unique name.", examples=["manuals"])
-    uris: list[str] = Field(
-        min_length=1,
-        max_length=1000,
-        description="Files of the domain: absolute paths or `file://` URIs.",
-        examples=[["file:///data/manuals.jsonl"]],
-    )
-    format: Literal["auto", "jsonl", "parquet", "text"] = Field(
-        default="auto",
-        description="File format; `auto` goes by the file's ending. A text file is one document.",
-        examples=["jsonl"],
-    )
-    text_field: str = Field(
-        default="text",
-        min_length=1,
-        description="Field (JSON lines) or column (Parquet) that holds a document's text.",
-        examples=["text"],
-    )
-
-    @field_validator("uris")
-    @classmethod
-    def _are_local_and_unique(cls, uris: list[str]) -> list[str]:
-        for uri in uris:
-            if not uri.startswith(("/", "file:///")):
-                msg = f"{uri!r} is neither an absolute path nor a file:// URI"
-                raise ValueError(msg)
-            if "\0" in uri:
-                raise ValueError("a URI holds a NUL character; remove it")
-        if len(set(uris)) != len(uris):
-            raise ValueError("the same URI is listed twice; list it once")
-        return uris
 
 
 class TokenizerSpec(Contract):
@@ -235,7 +198,8 @@ class EvaluationSpec(Contract):
     steps: Count = Field(default=500, description="Steps per model.", examples=[500])
     mixtures: list[MixtureName] = Field(
         default=["natural", "uniform", "temperature", "unimax"],
-        description="Free rules to compare the learned mixture with.",
+        description="Free rules to compare the learned mixture with; bounds on shares do not "
+        "apply to them.",
         examples=[["natural", "uniform"]],
     )
     temperature: Fraction = Field(
@@ -351,6 +315,7 @@ class JobSpec(Contract):
             if names.count(name) > 1:
                 msg = f"domain name {name!r} is used twice; names must differ"
                 raise ValueError(msg)
+        require_feasible_shares(domains)
         # The order of a request must not change a result: everything goes by name.
         return sorted(domains, key=lambda domain: domain.name)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.records import DomainStatistics
-from tandem_engine.contracts.spec import DomainSpec
 from tandem_engine.data.sources import Document, iterate_documents
 from tandem_engine.data.splits import (
     DistinctDocuments,

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.records import DomainStatistics, PhaseRecord, ProgressRecord
-from tandem_engine.contracts.spec import DomainSpec, JobSpec
+from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.atomic import exclusive_lock, whole_directory
 from tandem_engine.data.build import DOCUMENTS_FILE, build_domain, split_file
 from tandem_engine.data.fingerprints import FileFacts, inspect_file, require_unchanged

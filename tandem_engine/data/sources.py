@@ -16,8 +16,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.formats import FileFormat, format_of
-from tandem_engine.contracts.spec import DomainSpec
 from tandem_engine.errors import (
     DatasetEmptyError,
     DatasetMalformedError,

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.records import PhaseRecord, ProgressRecord
-from tandem_engine.contracts.spec import DomainSpec, JobSpec
+from tandem_engine.contracts.spec import JobSpec
 
 CONTEXT_LENGTH = 16
 

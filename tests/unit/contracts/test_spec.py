@@ -11,7 +11,10 @@ from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.errors import InvalidSpecError
 from tandem_engine.presets import PRESETS, resolve
 
-DOMAINS = [{"name": "b", "uris": ["/b.jsonl"]}, {"name": "a", "uris": ["/a.jsonl"]}]
+DOMAINS: list[dict[str, Any]] = [
+    {"name": "b", "uris": ["/b.jsonl"]},
+    {"name": "a", "uris": ["/a.jsonl"]},
+]
 
 
 def spec(**fields: Any) -> JobSpec:
@@ -37,12 +40,31 @@ def test_domains_are_ordered_by_name() -> None:
         ({"split": {"validation_fraction": 0.4, "test_fraction": 0.4}}, "0.5 or below"),
         ({"tokenizer": {"kind": "huggingface"}}, "`path` is needed"),
         ({"evaluation": {"mixtures": ["uniform", "uniform"]}}, "listed twice"),
+        (
+            {"domains": [domain | {"minimum_share": 0.6} for domain in DOMAINS]},
+            "minimum_share sum to 1.2, above 1",
+        ),
+        (
+            {"domains": [domain | {"maximum_share": 0.4} for domain in DOMAINS]},
+            "maximum_share sum to 0.8, below 1",
+        ),
+        (
+            {"domains": [DOMAINS[0] | {"minimum_share": 0.5, "maximum_share": 0.4}, DOMAINS[1]]},
+            "minimum_share 0.5 of domain 'b' is above its maximum_share 0.4",
+        ),
+        ({"domains": [DOMAINS[0] | {"maximum_share": 1.1}, DOMAINS[1]]}, "less than or equal to 1"),
+        ({"domains": [DOMAINS[0] | {"maximum_epochs": 0}, DOMAINS[1]]}, "greater than 0"),
         ({"seed": -1}, "greater than or equal to 0"),
     ],
 )
 def test_what_cannot_run_is_refused_in_words(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         spec(**fields)
+
+
+def test_shares_that_sum_to_one_but_for_rounding_are_allowed() -> None:
+    third = [{"name": n, "uris": ["/x"], "minimum_share": 0.33333333334} for n in "abc"]
+    assert resolve(spec(domains=third)).domains[0].minimum_share == 0.33333333334
 
 
 @pytest.mark.parametrize("name", PRESETS)

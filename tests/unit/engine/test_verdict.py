@@ -93,6 +93,23 @@ def test_a_better_free_rule_is_recommended_in_words() -> None:
     assert verdict.best_mixture == "uniform"
 
 
+def test_a_better_free_rule_that_breaks_the_bounds_is_not_recommended() -> None:
+    notes = ["a note"]
+    verdict = judge(
+        MIXTURE,
+        START,
+        steady(),
+        runs(3.1, 3.0),
+        learned="tandem",
+        outside=["uniform"],
+        notes=notes,
+    )
+    assert verdict.outcome == "worse"
+    assert "breaks the bounds" in verdict.text
+    assert "use it" not in verdict.text
+    assert verdict.warnings == notes
+
+
 def test_one_seed_never_tells_a_winner() -> None:
     verdict = judge(
         MIXTURE, START, steady(), [one("tandem", 0, 1.0), one("uniform", 0, 9.0)], learned="tandem"

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from support.corpora import domain, write_jsonl
 
-from tandem_engine.contracts.spec import DomainSpec
+from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.data.sources import iterate_documents
 from tandem_engine.errors import (
     DatasetEmptyError,
