@@ -68,8 +68,8 @@ class BilevelSettings:
     """Learning rate of w (eta_w); None is lr_proxy / penalty for SGD, lr_proxy for AdamW."""
     lr_mixture: float = 0.1
     """Step of alpha (eta_alpha), or its length for `adagrad`."""
-    mixture_step: Literal["raw", "adagrad"] = "raw"
-    """`raw`: alpha - lr_mixture penalty Delta, projected; `adagrad`: free of Delta's scale."""
+    mixture_step: Literal["raw", "adagrad", "exponentiated"] = "raw"
+    """`raw`: alpha - lr_mixture penalty Delta, projected; see `tandem_engine.mixture_steps`."""
     val_reduction: Literal["mean", "sum"] = "mean"
     """Validation loss over domains; `sum` is Eq. 1."""
     optimizer: Literal["sgd", "adamw"] = "sgd"

@@ -91,6 +91,35 @@ class AdagradStep:
         self._squared_norms = state["squared_norms"]
 
 
+class ExponentiatedStep:
+    r"""Mirror descent, the update of DoReMi and DoGE, beside the projected ones for comparison.
+
+    .. math:: \alpha^{t+1}_m \propto \alpha^t_m \exp(-\eta_\alpha \gamma \bar\Delta_m)
+
+    A share of 0 stays 0 for ever, unlike under the projected steps.
+    """
+
+    def __init__(
+        self, *, learning_rate: float, penalty: float, project: Projection = simplex.project
+    ) -> None:
+        """Take eta_alpha (per nat), gamma and the projection, which matters only with bounds."""
+        self._scale = learning_rate * penalty
+        self._project = project
+
+    def __call__(self, alpha_M: Tensor, delta_M: Tensor) -> Tensor:
+        """Return the next alpha."""
+        # softmax subtracts the maximum, so a large Delta cannot overflow exp().
+        exponent_M = alpha_M.log() - self._scale * simplex.centre(delta_M)
+        return self._project(torch.softmax(exponent_M, dim=0))
+
+    def state_dict(self) -> dict[str, float]:
+        """Nothing is remembered."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Nothing is remembered."""
+
+
 def build_mixture_step(
     kind: str, *, learning_rate: float, penalty: float, project: Projection = simplex.project
 ) -> MixtureStep:
@@ -103,5 +132,7 @@ def build_mixture_step(
         return RawStep(learning_rate=learning_rate, penalty=penalty, project=project)
     if kind == "adagrad":
         return AdagradStep(length=learning_rate, project=project)
-    msg = f"mixture_step {kind!r} is unknown; use 'raw' or 'adagrad'"
+    if kind == "exponentiated":
+        return ExponentiatedStep(learning_rate=learning_rate, penalty=penalty, project=project)
+    msg = f"mixture_step {kind!r} is unknown; use 'raw', 'adagrad' or 'exponentiated'"
     raise ValueError(msg)

@@ -115,10 +115,10 @@ class LearningSpec(Contract):
         description="eta_alpha for `raw`; the step's length c for `adagrad`.",
         examples=[0.1],
     )
-    mixture_step: Literal["raw", "adagrad"] = Field(
+    mixture_step: Literal["raw", "adagrad", "exponentiated"] = Field(
         default="adagrad",
         description="`raw`: alpha - eta gamma Delta (Eq. 5); `adagrad`: centred Delta over the "
-        "root of its running squared norms.",
+        "root of its running squared norms; `exponentiated`: alpha exp(-eta gamma Delta), normed.",
         examples=["adagrad"],
     )
     validation_reduction: Literal["mean", "sum"] = Field(

@@ -62,6 +62,7 @@ def test_a_domain_that_starts_at_zero_comes_back() -> None:
     "variant",
     [
         {"mixture_step": "adagrad", "lr_mixture": 0.1},
+        {"mixture_step": "exponentiated", "lr_mixture": 1.0},
         {"penalty": 1.0, "val_reduction": "sum"},
         {"free_steps": 5},
         {"optimizer": "adamw", "lr_proxy": 0.01, "lr_schedule": "cosine", "lr_mixture": 1.0},

@@ -192,6 +192,7 @@ def test_stage_two_models_of_one_seed_differ_only_by_their_mixture(straight: Rec
         {"reference_moments": "clone"},
         {"reference_moments": "fresh"},
         {"mixture_step": "raw", "mixture_learning_rate": 1.0, "validation_reduction": "sum"},
+        {"mixture_step": "exponentiated", "mixture_learning_rate": 1.0},
         {"synchronise": False},
         {"free_steps": 0},
         {"initial_mixture": "natural"},

@@ -1,5 +1,6 @@
 """Facts about one episode that end results do not show."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from tandem_engine.contracts.spec import TrainingSpec
 from tandem_engine.errors import DivergedError
 from tandem_engine.learning import training_schedule
 from tandem_engine.loop import TwinLoop
-from tandem_engine.mixture_steps import AdagradStep, build_mixture_step
+from tandem_engine.mixture_steps import AdagradStep, ExponentiatedStep, build_mixture_step
 from tandem_engine.objective import RowBatch
 from tandem_engine.schedules import Schedule
 from tandem_engine.simplex import uniform
@@ -144,6 +145,15 @@ def test_an_adagrad_step_by_hand() -> None:
     torch.testing.assert_close(once, alpha + torch.tensor([-1.0, 1.0]) * 0.1 / 2**0.5)
     twice = step(once, delta)  # running sum 4
     torch.testing.assert_close(twice, once + torch.tensor([-1.0, 1.0]) * 0.1 / 2)
+
+
+def test_an_exponentiated_step_by_hand() -> None:
+    step = ExponentiatedStep(learning_rate=0.5, penalty=2.0)
+    alpha = torch.tensor([0.2, 0.8, 0.0], dtype=torch.float64)
+    delta = torch.tensor([-math.log(2.0), math.log(2.0), 0.0], dtype=torch.float64)
+    # 0.2 * 2 against 0.8 / 2: equal shares, and nothing where nothing was.
+    expected = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
+    torch.testing.assert_close(step(alpha, delta), expected)
 
 
 def test_a_constant_delta_moves_nothing() -> None:
