@@ -86,7 +86,6 @@ class _Job:
         self._learner = Learner(corpus, spec, device)
         self._stage_two: StageTwo | None = None
         self._seconds = {"learning": 0.0, "evaluating": 0.0}
-        self._saved_episode = -1
 
     def run(self) -> ResultRecord:
         restored = self._store.restore()
@@ -95,7 +94,6 @@ class _Job:
             self._learner.load_state_dict(restored.state["learner"])
             self._seconds = dict(restored.state["seconds"])
             stage_two_state = restored.state["stage_two"]
-            self._saved_episode = len(self._learner.points)
             self._emit(
                 ResumedRecord(episode=len(self._learner.points), from_attempt=restored.attempt)
             )

@@ -124,7 +124,10 @@ def judge(
     rivals = [row for row in rows if row.mixture != learned]
     mine = [row for row in rows if row.mixture == learned]
     if not rivals or not mine:
-        text = "No stage two was run, so nothing is known about how good this mixture is."
+        text = (
+            "The mixture was compared with no free rule in stage two, so nothing is known about "
+            "how good it is."
+        )
         return Verdict(outcome="not_evaluated", text=text, best_mixture=None, warnings=warnings)
     allowed = rivals[0].mixture not in outside
     contest = _Contest(mine[0], rivals[0], difference_error(runs), allowed)

@@ -101,6 +101,15 @@ def test_a_job_stopped_at_any_checkpoint_ends_as_if_it_had_not_been(
     assert comparable(result_of(second)) == comparable(result_of(straight))
 
 
+def test_the_same_command_again_goes_on_and_after_the_end_says_the_end_again(
+    spec: JobSpec, straight: Recorder, tmp_path: Path
+) -> None:
+    with pytest.raises(StopRequestedError):
+        run(spec, tmp_path, stop_after=2)
+    for _ in range(2):
+        assert comparable(result_of(run(spec, tmp_path))) == comparable(result_of(straight))
+
+
 def test_a_killed_attempt_leaves_work_that_the_next_one_repeats_bitwise(
     spec: JobSpec, straight: Recorder, tmp_path: Path
 ) -> None:
