@@ -4,7 +4,8 @@ from pathlib import Path
 
 from demo.corpus.build import CorpusRecord
 from tandem_engine.contracts.domains import DomainSpec
-from tandem_engine.contracts.spec import JobSpec, SplitSpec
+from tandem_engine.contracts.evaluation import SplitSpec
+from tandem_engine.contracts.spec import JobSpec
 
 HELD_OUT = 0.15
 """More than the default 0.1, so that the smallest domain still has a test worth its name."""

@@ -8,7 +8,8 @@ import torch
 
 from tandem_engine import simplex
 from tandem_engine.contracts.records import MixtureResult, TrajectoryPoint
-from tandem_engine.contracts.spec import JobSpec, TrainingSpec
+from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.contracts.training import TrainingSpec
 from tandem_engine.data.corpus import Corpus
 from tandem_engine.language_model import LanguageModelObjective
 from tandem_engine.loop import Episode, LoopSettings, TwinLoop

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from tandem_engine.contracts.spec import TokenizerSpec
+from tandem_engine.contracts.models import TokenizerSpec
 from tandem_engine.errors import InvalidSpecError
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]

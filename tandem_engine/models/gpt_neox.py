@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from tandem_engine.contracts.spec import ModelSpec
+from tandem_engine.contracts.models import ModelSpec
 from tandem_engine.seeding import seed_torch
 
 

@@ -9,7 +9,7 @@ from support.problems import MeanMatching
 from torch import Tensor
 
 from tandem_engine.bilevel import BilevelSettings, _build_loop, _FunctionObjective, solve
-from tandem_engine.contracts.spec import TrainingSpec
+from tandem_engine.contracts.training import TrainingSpec
 from tandem_engine.errors import DivergedError
 from tandem_engine.learning import training_schedule
 from tandem_engine.loop import TwinLoop

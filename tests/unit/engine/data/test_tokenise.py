@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem_engine.contracts.spec import TokenizerSpec
+from tandem_engine.contracts.models import TokenizerSpec
 from tandem_engine.data.tokenise import ByteTokenizer, load_tokenizer, token_dtype
 from tandem_engine.errors import InvalidSpecError
 
@@ -92,7 +92,7 @@ def test_a_tokenizer_without_end_of_text_is_refused(tmp_path: Path) -> None:
 
 def test_byte_jobs_do_not_import_transformers() -> None:
     code = (
-        "import sys; from tandem_engine.contracts.spec import TokenizerSpec; "
+        "import sys; from tandem_engine.contracts.models import TokenizerSpec; "
         "from tandem_engine.data.tokenise import load_tokenizer; load_tokenizer(TokenizerSpec()); "
         "sys.exit('transformers' in sys.modules)"
     )

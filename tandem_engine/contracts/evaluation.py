@@ -1,0 +1,63 @@
+"""What is held back from training, and what the learned mixture is compared with."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from tandem_engine.contracts.base import Contract, Count, Fraction, Positive
+
+MixtureName = Literal["natural", "uniform", "temperature", "unimax"]
+
+
+class SplitSpec(Contract):
+    """Three-way split by document content: train, validation, test."""
+
+    validation_fraction: Fraction = Field(
+        default=0.1, description="Part of a domain's bytes that w validates on.", examples=[0.1]
+    )
+    test_fraction: Fraction = Field(
+        default=0.1, description="Part of a domain's bytes for stage two's test.", examples=[0.1]
+    )
+
+    @model_validator(mode="after")
+    def _leaves_training_data(self) -> Self:
+        held_out = self.validation_fraction + self.test_fraction
+        if held_out > 0.5:  # noqa: PLR2004 - half for training is the least that makes sense
+            msg = f"validation_fraction + test_fraction is {held_out}; keep it at 0.5 or below"
+            raise ValueError(msg)
+        return self
+
+
+class EvaluationSpec(Contract):
+    """Stage two: fresh models trained by resampling with each mixture at one budget."""
+
+    enabled: bool = Field(default=True, description="Run stage two.", examples=[True])
+    steps: Count = Field(default=500, description="Steps per model.", examples=[500])
+    mixtures: list[MixtureName] = Field(
+        default=["natural", "uniform", "temperature", "unimax"],
+        description="Free rules to compare the learned mixture with; bounds on shares do not "
+        "apply to them.",
+        examples=[["natural", "uniform"]],
+    )
+    temperature: Fraction = Field(
+        default=0.25, description="tau in share ~ tokens^tau.", examples=[0.25]
+    )
+    unimax_epochs: Positive = Field(
+        default=4.0, description="Largest number of epochs of a domain in UniMax.", examples=[4.0]
+    )
+    seeds: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=2, description="Models per mixture; gives the noise.", examples=[2]
+    )
+    test_sequences: Count = Field(
+        default=64, description="Test sequences per domain, at most.", examples=[64]
+    )
+    checkpoint_every: Count = Field(
+        default=500, description="Steps of a stage-two model between checkpoints.", examples=[500]
+    )
+
+    @field_validator("mixtures")
+    @classmethod
+    def _are_unique(cls, mixtures: list[MixtureName]) -> list[MixtureName]:
+        if len(set(mixtures)) != len(mixtures):
+            raise ValueError("a mixture is listed twice; list it once")
+        return mixtures
