@@ -1,0 +1,1 @@
+"""Measurements that take minutes to hours: quality of mixtures, speed and memory."""
