@@ -63,10 +63,22 @@ def share_bars(shares: Mapping[str, float]) -> Table:
 
 
 def mixture_view(mixture: Json) -> RenderableType:
-    """Return the learned shares beside the natural ones, and the verdict."""
-    table = Table("domain", "share", "natural", box=None)
+    """Return the learned shares beside the natural ones, and the verdict.
+
+    With several seeds each share has its interval, and the optimum without bounds stands beside
+    it where that was learned.
+    """
+    interval, free = mixture.get("interval"), mixture.get("unconstrained")
+    header = ["domain", "share", *["95 % interval"] * bool(interval), "natural"]
+    table = Table(*header, *["without bounds"] * bool(free), box=None)
     for name, share in sorted(mixture["shares"].items(), key=lambda item: -item[1]):
-        table.add_row(Text(name), f"{share:.2%}", f"{mixture['natural'][name]:.2%}")
+        cells = [f"{share:.2%}"]
+        if interval:
+            cells.append("{:.2%} to {:.2%}".format(*interval[name]))
+        cells.append(f"{mixture['natural'][name]:.2%}")
+        if free:
+            cells.append(f"{free[name]:.2%}")
+        table.add_row(Text(name), *cells)
     verdict = mixture["verdict"]
     text = Text(f"\n{verdict['outcome']}: {verdict['text']}")
     for warning in verdict["warnings"]:

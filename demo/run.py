@@ -142,7 +142,7 @@ def write_results(
     result = ResultRecord.model_validate(job["result"])
     mixture = result.mixture
     first = mixture.natural
-    if job["spec"]["learning"]["initial_mixture"] == "uniform":
+    if job["spec"]["learning"]["prior"]["kind"] == "uniform":
         first = [1 / len(mixture.domains)] * len(mixture.domains)
     # A resumed job writes some steps again: the later values count.
     points = {

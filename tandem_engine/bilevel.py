@@ -12,6 +12,7 @@
 Full batches, no noise: the place to see what the algorithm itself does.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -24,6 +25,7 @@ from tandem_engine.loop import LoopSettings, TwinLoop
 from tandem_engine.mixture_steps import build_mixture_step
 from tandem_engine.objective import RowBatch
 from tandem_engine.polytope import Bounds
+from tandem_engine.prior import build_pull
 from tandem_engine.schedules import Schedule
 from tandem_engine.trajectory import tail_mean
 from tandem_engine.twins import Moments, OptimiserSettings
@@ -77,7 +79,10 @@ class BilevelSettings:
     lr_schedule: Literal["constant", "cosine"] = "constant"
     """Learning rates over all steps of u."""
     initial_mixture: Sequence[float] | None = None
-    """Start of alpha in the order of `domains`, projected onto the bounds; None is uniform."""
+    """Start of alpha in the order of `domains`, projected onto the bounds; None is uniform.
+
+    It is the prior that `prior_pull` pulls towards, too.
+    """
     minimum_share: Sequence[float] | None = None
     """Smallest share of each domain, in the order of `domains`; None is 0 for all."""
     maximum_share: Sequence[float] | None = None
@@ -88,6 +93,11 @@ class BilevelSettings:
     """Root of randomness; full-batch problems use none."""
     reference_moments: Moments = "persist"
     """What AdamW of w keeps at a sync."""
+    prior_pull: float = 0.0
+    """Weight lambda of lambda / 2 |alpha - initial_mixture|^2 beside the validation loss.
+
+    See `tandem_engine.prior.Pull`; with `exponentiated` the distance is the KL divergence.
+    """
 
     def __post_init__(self) -> None:
         """Refuse values that cannot run.
@@ -103,6 +113,9 @@ class BilevelSettings:
             if not getattr(self, name) > 0:
                 msg = f"{name} is {getattr(self, name)}; it must be above 0"
                 raise ValueError(msg)
+        if not 0 <= self.prior_pull < math.inf:
+            msg = f"prior_pull is {self.prior_pull}; it must be 0 or above, and finite"
+            raise ValueError(msg)
         if not 0 < self.tail_fraction <= 1:
             msg = f"tail_fraction is {self.tail_fraction}; it must be above 0 and at most 1"
             raise ValueError(msg)
@@ -174,6 +187,7 @@ def _build_loop(objective: "_FunctionObjective", settings: BilevelSettings) -> T
             learning_rate=settings.lr_mixture,
             penalty=settings.penalty,
             project=simplex.project if bounds is None else bounds.project,
+            pull=build_pull(start_M, settings.prior_pull),
         ),
         alpha_M=start_M if bounds is None else bounds.project(start_M),
     )

@@ -17,7 +17,7 @@ from tandem_engine.contracts.records import CheckpointRecord
 from tandem_engine.errors import CheckpointError
 from tandem_engine.files import replaced_when_whole, sha256_of, write_text
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _PATTERN = re.compile(r"attempt-(\d+)/checkpoint-(\d+)\.pt$")
 
 

@@ -13,6 +13,7 @@ import torch
 import transformers
 
 from tandem_engine.checkpoint import CheckpointStore
+from tandem_engine.contracts.evaluation import LEARNED
 from tandem_engine.contracts.records import (
     DomainsRecord,
     PhaseRecord,
@@ -25,12 +26,12 @@ from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus, load_corpus
 from tandem_engine.devices import prepare_device, translated_memory_errors
 from tandem_engine.files import write_text
-from tandem_engine.learning import Learner
 from tandem_engine.manifest import write_manifest
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import Emit, StopFlag
 from tandem_engine.share_limits import baselines_outside
-from tandem_engine.stage_two import LEARNED, StageTwo, free_rules
+from tandem_engine.stage_one import StageOne
+from tandem_engine.stage_two import StageTwo, free_rules
 from tandem_engine.verdict import judge, tabulate
 
 
@@ -83,7 +84,7 @@ class _Job:
         self._emit, self._stop = emit, stop
         digest = hashlib.sha256(spec.model_dump_json().encode()).hexdigest()
         self._store = CheckpointStore(out, attempt=attempt, spec_sha256=digest)
-        self._learner = Learner(corpus, spec, device)
+        self._stage_one = StageOne(corpus, spec, device)
         self._stage_two: StageTwo | None = None
         self._seconds = {"learning": 0.0, "evaluating": 0.0}
 
@@ -91,36 +92,36 @@ class _Job:
         restored = self._store.restore()
         stage_two_state: dict[str, Any] | None = None
         if restored is not None:
-            self._learner.load_state_dict(restored.state["learner"])
+            self._stage_one.load_state_dict(restored.state["stage_one"])
             self._seconds = dict(restored.state["seconds"])
             stage_two_state = restored.state["stage_two"]
             self._emit(
-                ResumedRecord(episode=len(self._learner.points), from_attempt=restored.attempt)
+                ResumedRecord(episode=len(self._stage_one.points), from_attempt=restored.attempt)
             )
             # A killed reader may not have stored what came before the checkpoint: say it again.
-            for point in self._learner.points:
+            for point in self._stage_one.points:
                 self._emit(point)
         self._learn()
         self._evaluate(stage_two_state)
         return self._finish()
 
     def _learn(self) -> None:
-        self._emit(PhaseRecord(phase="learning", total_units=self._spec.learning.episodes))
+        self._emit(PhaseRecord(phase="learning", total_units=self._stage_one.total_episodes))
         self._clock = time.perf_counter()
-        self._learner.run(self._after_episode)
+        self._stage_one.run(self._after_episode)
 
     def _after_episode(self, point: TrajectoryPoint) -> None:
         self._tick("learning")
         self._emit(point)
         every = self._spec.learning.checkpoint_every
-        if point.episode % every == 0 or self._learner.finished or self._stop.requested:
+        if point.episode % every == 0 or self._stage_one.between_runs or self._stop.requested:
             self._checkpoint()
         self._stop.leave_if_requested()
 
     def _evaluate(self, state: dict[str, Any] | None) -> None:
         if not self._spec.evaluation.enabled:
             return
-        shares = {LEARNED: self._learner.result().alpha} | free_rules(self._corpus, self._spec)
+        shares = {LEARNED: self._stage_one.result().alpha} | free_rules(self._corpus, self._spec)
         self._stage_two = StageTwo(self._corpus, self._spec, self._device, shares)
         if state is not None:
             self._stage_two.load_state_dict(state)
@@ -135,9 +136,10 @@ class _Job:
 
     def _finish(self) -> ResultRecord:
         self._emit(PhaseRecord(phase="finalizing"))
-        mixture = self._learner.result()
+        stage_one = self._stage_one
+        mixture = stage_one.result()
         runs = self._stage_two.runs if self._stage_two else []
-        limits = self._learner.limits
+        limits = stage_one.limits
         shares = {run.mixture: run.alpha for run in runs if run.mixture != LEARNED}
         outside = limits.broken_by(shares) if limits else []
         result = ResultRecord(
@@ -146,23 +148,23 @@ class _Job:
             stage_two=tabulate(runs),
             verdict=judge(
                 mixture,
-                self._learner.trajectory()[0].tolist(),
-                self._learner.points,
+                stage_one.first_start().tolist(),
+                stage_one.final_points(),
                 runs,
                 learned=LEARNED,
                 outside=outside,
-                notes=[*self._learner.active_limits(), *baselines_outside(outside)],
+                notes=[*stage_one.active_limits(), *baselines_outside(outside)],
             ),
             manifest=write_manifest(
                 self._out / "manifest", self._corpus, mixture.alpha, self._spec
             ),
-            episodes=len(self._learner.points),
-            steps=self._learner.points[-1].step,
+            episodes=len(stage_one.points),
+            steps=stage_one.points[-1].step,
             versions=_versions(),
             learning_seconds=self._seconds["learning"],
             evaluation_seconds=self._seconds["evaluating"],
         )
-        points = self._learner.points
+        points = stage_one.points
         write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points))
         write_text(self._out / "result.json", result.model_dump_json(indent=2) + "\n")
         self._emit(result)
@@ -170,11 +172,11 @@ class _Job:
 
     def _checkpoint(self) -> None:
         state = {
-            "learner": self._learner.state_dict(),
+            "stage_one": self._stage_one.state_dict(),
             "stage_two": self._stage_two.state_dict() if self._stage_two else None,
             "seconds": self._seconds,
         }
-        self._emit(self._store.save(state, episode=len(self._learner.points)))
+        self._emit(self._store.save(state, episode=len(self._stage_one.points)))
 
     def _tick(self, phase: str) -> None:
         now = time.perf_counter()

@@ -19,9 +19,21 @@ VALIDATION_SEQUENCES = 8
 class LanguageModelObjective:
     """Train and validation losses of causal LMs per domain, in nats per token."""
 
-    def __init__(self, corpus: Corpus, spec: JobSpec, device: torch.device) -> None:
-        """Take the packed corpus, a resolved specification and the device of the models."""
+    def __init__(
+        self,
+        corpus: Corpus,
+        spec: JobSpec,
+        device: torch.device,
+        *,
+        weights_seed: int | None = None,
+    ) -> None:
+        """Take the packed corpus, a resolved specification and the device of the models.
+
+        `weights_seed` is the root of the initial weights where it is not `spec.seed`, the root of
+        the order of the data.
+        """
         self._spec = spec
+        self._weights_seed = spec.seed if weights_seed is None else weights_seed
         self._device = device
         self._vocabulary = corpus.vocabulary_size
         self._domains = [domain.name for domain in corpus.domains]
@@ -54,7 +66,7 @@ class LanguageModelObjective:
             self._spec.model,
             vocabulary=self._vocabulary,
             context_length=self._spec.training.context_length,
-            seed=self._spec.seed,
+            seed=self._weights_seed,
             labels=("weights", "proxy"),
         ).to(self._device)
 

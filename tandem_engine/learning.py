@@ -1,40 +1,60 @@
-"""Stage one: learn alpha with language models; a resumable run of the loop."""
+"""One run of stage one: learn alpha with language models by Algorithm 1."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tandem_engine import simplex
-from tandem_engine.contracts.records import MixtureResult, TrajectoryPoint
+from tandem_engine.contracts.records import TrajectoryPoint
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.contracts.training import TrainingSpec
 from tandem_engine.data.corpus import Corpus
 from tandem_engine.language_model import LanguageModelObjective
+from tandem_engine.learning_plan import PlannedRun
 from tandem_engine.loop import Episode, LoopSettings, TwinLoop
-from tandem_engine.manifest import available_tokens, target_tokens
-from tandem_engine.mixture_steps import build_mixture_step
+from tandem_engine.mixture_steps import Projection, build_mixture_step
+from tandem_engine.prior import Pull
 from tandem_engine.schedules import Schedule
-from tandem_engine.share_limits import share_limits
-from tandem_engine.trajectory import centred_cosine, tail, tail_mean
+from tandem_engine.trajectory import centred_cosine
 from tandem_engine.twins import OptimiserSettings
 
 
 class Learner:
-    """A run of Algorithm 1 on a corpus, with its trajectory so far."""
+    """A run of Algorithm 1 on a corpus, as the job's plan asks for it."""
 
-    def __init__(self, corpus: Corpus, spec: JobSpec, device: torch.device) -> None:
-        """Take a corpus, a resolved specification and the device.
+    def __init__(
+        self,
+        corpus: Corpus,
+        spec: JobSpec,
+        device: torch.device,
+        planned: PlannedRun,
+        *,
+        start_M: Tensor,
+        project: Projection = simplex.project,
+        pull: Pull | None = None,
+    ) -> None:
+        """Take a corpus, a resolved specification, the device and what is this run's own.
 
-        Raises:
-            InvalidSpecError: the bounds on shares contradict the sizes of the domains.
+        Args:
+            corpus: The packed domains.
+            spec: The job's specification.
+            device: Where the models live.
+            planned: Place and random roots of the run.
+            start_M: alpha before the first episode, shape (M,).
+            project: Projection onto the mixtures that are allowed in this run.
+            pull: Pull towards the prior, if there is one.
         """
         self._spec = spec
-        self._natural = [domain.statistics.natural_share for domain in corpus.domains]
-        available = available_tokens(corpus, spec)
-        self.limits = share_limits(spec.domains, available, target_tokens(available, spec))
-        self._objective = LanguageModelObjective(corpus, spec, device)
+        self._planned = planned
+        self._start_M = start_M
+        self._objective = LanguageModelObjective(
+            corpus,
+            spec.evolve(seed=planned.data_root(spec.seed)),
+            device,
+            weights_seed=planned.weights_root(spec.seed),
+        )
         self._loop = TwinLoop(
             objective=self._objective,
             settings=_loop_settings(spec),
@@ -42,73 +62,39 @@ class Learner:
                 spec.learning.mixture_step,
                 learning_rate=spec.learning.mixture_learning_rate,
                 penalty=spec.learning.penalty,
-                project=simplex.project if self.limits is None else self.limits.bounds.project,
+                project=project,
+                pull=pull,
             ),
-            alpha_M=self._start(),
+            alpha_M=start_M,
         )
         self.points: list[TrajectoryPoint] = []
 
-    @property
-    def finished(self) -> bool:
-        """Tell if all episodes were run."""
-        return len(self.points) == self._spec.learning.episodes
-
     def run(self, after_episode: Callable[[TrajectoryPoint], None]) -> None:
         """Run the remaining episodes; `after_episode` may raise to stop between two."""
-        while not self.finished:
+        while len(self.points) < self._spec.learning.episodes:
             point = self._point(self._loop.run_episode())
             self.points.append(point)
             after_episode(point)
 
-    def result(self) -> MixtureResult:
-        """Return the learned mixture: the mean of the tail, and what stands beside it."""
-        alpha_TM = self.trajectory()
-        return MixtureResult(
-            domains=list(self._objective.domains),
-            alpha=tail_mean(alpha_TM, self._spec.learning.tail_fraction).tolist(),
-            trajectory_mean=tail_mean(alpha_TM, 1.0).tolist(),
-            last=alpha_TM[-1].tolist(),
-            natural=self._natural,
-        )
-
-    def trajectory(self) -> torch.Tensor:
-        """Return the trajectory with its start, shape (episodes + 1, M)."""
-        return torch.stack(
-            [self._start(), *(torch.tensor(p.alpha, dtype=torch.float64) for p in self.points)]
-        )
-
-    def active_limits(self) -> list[str]:
-        """Return a sentence for every bound on a share that the result lies on."""
-        if self.limits is None:
-            return []
-        return self.limits.active(tail(self.trajectory(), self._spec.learning.tail_fraction))
-
     def state_dict(self) -> dict[str, Any]:
-        """Return all that must survive a restart."""
-        return {
-            "loop": self._loop.state_dict(),
-            "points": json.dumps([point.model_dump() for point in self.points]),
-        }
+        """Return all that must survive a restart beside the points."""
+        return self._loop.state_dict()
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where `state_dict` was taken."""
-        self._loop.load_state_dict(state["loop"])
-        self.points = [TrajectoryPoint.model_validate(p) for p in json.loads(state["points"])]
-
-    def _start(self) -> torch.Tensor:
-        start_M = simplex.uniform(len(self._natural))
-        if self._spec.learning.initial_mixture == "natural":
-            start_M = torch.tensor(self._natural, dtype=torch.float64)
-        return start_M if self.limits is None else self.limits.bounds.project(start_M)
+    def load_state_dict(self, state: dict[str, Any], points: Sequence[TrajectoryPoint]) -> None:
+        """Go on where `state_dict` was taken, after the run's `points` so far."""
+        self._loop.load_state_dict(state)
+        self.points = list(points)
 
     def _point(self, episode: Episode) -> TrajectoryPoint:
-        training = self._spec.training
+        learning, training, planned = self._spec.learning, self._spec.training, self._planned
         last = self.points[-1] if self.points else None
-        before_M = torch.tensor(last.alpha, dtype=torch.float64) if last else self._start()
+        before_M = torch.tensor(last.alpha, dtype=torch.float64) if last else self._start_M
         moved = float((episode.alpha_M - before_M).abs().sum())
+        earlier = planned.run * learning.episodes
+        step = earlier * learning.episode_steps + episode.step
         return TrajectoryPoint(
-            episode=episode.number,
-            step=episode.step,
+            episode=earlier + episode.number,
+            step=step,
             alpha=episode.alpha_M.tolist(),
             delta=episode.delta_M.tolist(),
             delta_cosine=centred_cosine(*episode.half_deltas),
@@ -119,8 +105,12 @@ class Learner:
             learning_rate=training.learning_rate * episode.rate_factor,
             entropy=simplex.entropy(episode.alpha_M),
             travel=(last.travel if last else 0.0) + moved,
-            tokens=episode.step * training.batch_size * training.context_length,
+            tokens=step * training.batch_size * training.context_length,
             epochs=self._objective.epochs,
+            run=planned.run,
+            seed=planned.seed,
+            restart=planned.restart,
+            bounded=planned.bounded,
         )
 
 

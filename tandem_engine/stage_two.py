@@ -5,6 +5,7 @@ it. Free rules get the same model, steps, batches and seeds.
 """
 
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +22,9 @@ from tandem_engine.models.gpt_neox import build_gpt_neox, mean_loss, sequence_lo
 from tandem_engine.reporting import Emit
 from tandem_engine.twins import Twin
 
-LEARNED = "tandem"
-"""Name of the learned mixture among the free rules."""
-
 
 def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
-    """Return the shares of every free rule that the specification names, in its order.
+    """Return the shares of every free rule that the specification names, then of its own mixtures.
 
     The bounds on shares do not apply to them: they are baselines, and the verdict says which of
     them break the bounds.
@@ -40,7 +38,13 @@ def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
         "temperature": lambda: temperature(tokens, evaluation.temperature),
         "unimax": lambda: unimax(tokens, budget, evaluation.unimax_epochs),
     }
-    return {name: [float(share) for share in rules[name]()] for name in evaluation.mixtures}
+    free: dict[str, list[float]] = {
+        name: [float(share) for share in rules[name]()] for name in evaluation.mixtures
+    }
+    for name, shares in evaluation.custom.items():
+        total = math.fsum(shares.values())
+        free[name] = [shares[domain.name] / total for domain in corpus.domains]
+    return free
 
 
 class StageTwo:

@@ -105,7 +105,7 @@ def judge(
     Args:
         mixture: What was learned.
         start: alpha before the first episode.
-        points: The trajectory.
+        points: The trajectories of the runs that count, one after the other.
         runs: Stage-two runs; empty when there was no stage two.
         learned: Name of the learned mixture among the runs.
         outside: Names of the free rules that break the job's bounds on shares.
@@ -164,10 +164,12 @@ def _against_each(contest: _Contest, rivals: Sequence[StageTwoRow]) -> list[str]
 
 def _warnings(mixture: MixtureResult, points: Sequence[TrajectoryPoint]) -> list[str]:
     warnings = []
-    tenth = max(1, len(points) // 10)
-    if len(points) >= 2 * tenth:
-        last = _mean_alpha(points[-tenth:])
-        before = _mean_alpha(points[-2 * tenth : -tenth])
+    runs = [list(group) for _, group in groupby(points, lambda point: point.run)]
+    length = min(map(len, runs), default=0)
+    tenth = max(1, length // 10)
+    if length >= 2 * tenth:
+        last = _mean_alpha([point for run in runs for point in run[-tenth:]])
+        before = _mean_alpha([point for run in runs for point in run[-2 * tenth : -tenth]])
         drift = sum(abs(a - b) for a, b in zip(last, before, strict=True))
         if drift > DRIFT_L1:
             warnings.append(

@@ -115,6 +115,10 @@ class TrajectoryRow(Base):
     alpha: Mapped[list[float]] = mapped_column(ARRAY(Double))
     delta: Mapped[list[float]] = mapped_column(ARRAY(Double))
     extra: Mapped[Json]
+    run: Mapped[int] = mapped_column(server_default="0")
+    seed: Mapped[int] = mapped_column(server_default="0")
+    restart: Mapped[int] = mapped_column(server_default="0")
+    bounded: Mapped[bool] = mapped_column(server_default="true")
 
 
 class JobEvent(Base):

@@ -1,8 +1,10 @@
 """What a job that succeeded found, as the interface shows it."""
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Value = TypeVar("Value")
 
 
 class _Part(BaseModel):
@@ -77,11 +79,11 @@ class VerdictRead(_Part):
 
 
 class MixtureResultRead(_Part):
-    """The learned mixture; lists follow `domains`."""
+    """The learned mixture; lists follow `domains`. Of each seed the last run counts."""
 
     domains: list[str] = Field(description="Names, sorted.", examples=[["code", "manuals"]])
     alpha: list[float] = Field(
-        description="The result: mean of the trajectory's tail, shares in tokens.",
+        description="The result: mean over the seeds of the trajectory's tail, shares in tokens.",
         examples=[[0.6, 0.4]],
     )
     trajectory_mean: list[float] = Field(
@@ -90,6 +92,23 @@ class MixtureResultRead(_Part):
     last: list[float] = Field(description="After the last episode.", examples=[[0.61, 0.39]])
     natural: list[float] = Field(
         description="Shares of the domains' own token counts.", examples=[[0.7, 0.3]]
+    )
+    alpha_by_seed: list[list[float]] = Field(
+        default=[],
+        description="Mean of the trajectory's tail, a row per seed.",
+        examples=[[[0.58, 0.42], [0.62, 0.38]]],
+    )
+    interval: list[tuple[float, float]] | None = Field(
+        default=None,
+        description="Lower and upper end of the 95 % t-interval of each share's mean over seeds, "
+        "cut to 0 and 1; null with one seed.",
+        examples=[[[0.35, 0.85], [0.15, 0.65]]],
+    )
+    unconstrained: list[float] | None = Field(
+        default=None,
+        description="Learned without the bounds on shares, mean over the seeds; null when "
+        "`learning.unconstrained` did not ask for it or there are no bounds.",
+        examples=[[0.7, 0.3]],
     )
 
 
@@ -117,6 +136,9 @@ class ResultRead(_Part):
                 "trajectory_mean": [0.55, 0.45],
                 "last": [0.61, 0.39],
                 "natural": [0.7, 0.3],
+                "alpha_by_seed": [[0.58, 0.42], [0.62, 0.38]],
+                "interval": [[0.35, 0.85], [0.15, 0.65]],
+                "unconstrained": None,
             }
         ],
     )
@@ -149,8 +171,8 @@ class ResultRead(_Part):
             }
         ],
     )
-    episodes: int = Field(description="Updates of alpha.", examples=[40])
-    steps: int = Field(description="Steps of u.", examples=[400])
+    episodes: int = Field(description="Updates of alpha, all runs together.", examples=[40])
+    steps: int = Field(description="Steps of u, all runs together.", examples=[400])
     versions: dict[str, str] = Field(
         description="Versions of code and libraries.", examples=[{"torch": "2.13.0"}]
     )
@@ -197,14 +219,27 @@ class MixtureRead(BaseModel):
             }
         ],
     )
+    by_seed: list[dict[str, float]] = Field(
+        description="What each seed learned; `shares` is the mean.",
+        examples=[[{"code": 0.58, "manuals": 0.42}, {"code": 0.62, "manuals": 0.38}]],
+    )
+    interval: dict[str, tuple[float, float]] | None = Field(
+        description="Lower and upper end of the 95 % t-interval of each share's mean over seeds; "
+        "null with one seed.",
+        examples=[{"code": [0.35, 0.85], "manuals": [0.15, 0.65]}],
+    )
+    unconstrained: dict[str, float] | None = Field(
+        description="Learned without the bounds on shares; null when that was not asked for.",
+        examples=[{"code": 0.7, "manuals": 0.3}],
+    )
 
 
 def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
     """Return the mixture of a result by domain name."""
     mixture = result.mixture
 
-    def named(shares: list[float]) -> dict[str, float]:
-        return dict(zip(mixture.domains, shares, strict=True))
+    def named(values: list[Value]) -> dict[str, Value]:
+        return dict(zip(mixture.domains, values, strict=True))
 
     return MixtureRead(
         job_id=job_id,
@@ -213,4 +248,7 @@ def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
         last=named(mixture.last),
         natural=named(mixture.natural),
         verdict=result.verdict,
+        by_seed=[named(shares) for shares in mixture.alpha_by_seed],
+        interval=None if mixture.interval is None else named(mixture.interval),
+        unconstrained=None if mixture.unconstrained is None else named(mixture.unconstrained),
     )

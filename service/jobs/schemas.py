@@ -51,7 +51,7 @@ class Progress(BaseModel):
     """How far a job is."""
 
     episode: int = Field(description="Updates of alpha so far.", examples=[12])
-    total_episodes: int = Field(description="Updates of alpha in all.", examples=[40])
+    total_episodes: int = Field(description="Updates of alpha in all runs.", examples=[40])
     phase_done: int | None = Field(
         description="Work done in the phase, in its own units.", examples=[120]
     )

@@ -60,6 +60,18 @@ class TrajectoryColumns(BaseModel):
         description="Passes over each domain's train sequences so far.",
         examples=[[[0.1, 0.2], [0.2, 0.4]]],
     )
+    run: list[int] = Field(
+        description="Place of the run in the job's plan, from 0. Episodes, steps and tokens count "
+        "over all runs; learning rate, travel and epochs start again with each.",
+        examples=[[0, 0]],
+    )
+    seed: list[int] = Field(description="Learning seed of the run, from 0.", examples=[[0, 0]])
+    restart: list[int] = Field(
+        description="Runs of this seed within the bounds that came before.", examples=[[0, 0]]
+    )
+    bounded: list[bool] = Field(
+        description="Whether the bounds on shares hold in the run.", examples=[[True, True]]
+    )
 
 
 COLUMNS_EXAMPLE: dict[str, Any] = {

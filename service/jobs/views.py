@@ -1,5 +1,6 @@
 """Jobs from their rows: what the tables hold, in the words of the interface."""
 
+from service.db.base import Json
 from service.jobs.lifecycle import JobState
 from service.jobs.models import Job
 from service.jobs.result_schemas import ResultRead
@@ -16,10 +17,25 @@ def domain_names(job: Job) -> list[str]:
     return [domain["name"] for domain in job.spec["domains"]]
 
 
+def total_episodes(spec: Json) -> int:
+    """Return the episodes of all runs of a job; a specification of an older release has one run."""
+    learning = spec["learning"]
+    runs: int = 1 + learning.get("restarts", 0)
+    if learning.get("unconstrained", False) and any(map(_has_bounds, spec["domains"])):
+        runs += 1
+    episode_steps = learning["probing_steps"] + learning["free_steps"]
+    seeds: int = learning.get("seeds", 1)
+    episodes: int = learning["total_steps"] // episode_steps
+    return seeds * runs * episodes
+
+
+def _has_bounds(domain: Json) -> bool:
+    names = ("minimum_share", "maximum_share", "maximum_epochs")
+    return any(domain.get(name) is not None for name in names)
+
+
 def read_job(job: Job) -> JobRead:
     """Return a job as the interface shows it."""
-    learning = job.spec["learning"]
-    episode_steps = learning["probing_steps"] + learning["free_steps"]
     path = job_path(job.id)
     alpha = None
     if job.alpha is not None:
@@ -36,7 +52,7 @@ def read_job(job: Job) -> JobRead:
         max_attempts=job.max_attempts,
         progress=Progress(
             episode=job.episode,
-            total_episodes=learning["total_steps"] // episode_steps,
+            total_episodes=total_episodes(job.spec),
             phase_done=job.phase_done,
             phase_total=job.phase_total,
             message=job.phase_message,

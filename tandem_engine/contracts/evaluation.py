@@ -1,12 +1,17 @@
 """What is held back from training, and what the learned mixture is compared with."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from tandem_engine.contracts.base import Contract, Count, Fraction, Positive
+from tandem_engine.contracts.domains import DOMAIN_NAME, Share
 
 MixtureName = Literal["natural", "uniform", "temperature", "unimax"]
+LEARNED = "tandem"
+"""Name of the learned mixture among the others."""
+
+CustomName = Annotated[str, Field(pattern=DOMAIN_NAME)]
 
 
 class SplitSpec(Contract):
@@ -54,6 +59,13 @@ class EvaluationSpec(Contract):
     checkpoint_every: Count = Field(
         default=500, description="Steps of a stage-two model between checkpoints.", examples=[500]
     )
+    custom: dict[CustomName, dict[str, Share]] = Field(
+        default={},
+        max_length=64,
+        description="Mixtures of your own by name, compared like the free rules: share of tokens "
+        "for each of the job's domains, summing to 1.",
+        examples=[{"mine": {"code": 0.4, "manuals": 0.6}}],
+    )
 
     @field_validator("mixtures")
     @classmethod
@@ -61,3 +73,15 @@ class EvaluationSpec(Contract):
         if len(set(mixtures)) != len(mixtures):
             raise ValueError("a mixture is listed twice; list it once")
         return mixtures
+
+    @field_validator("custom")
+    @classmethod
+    def _have_names_of_their_own(
+        cls, custom: dict[str, dict[str, float]]
+    ) -> dict[str, dict[str, float]]:
+        for name in (LEARNED, *get_args(MixtureName)):
+            if name in custom:
+                msg = f"custom mixture {name!r} has the name of one of ours; give it another"
+                raise ValueError(msg)
+        # The order of a request must not change a result.
+        return {name: dict(sorted(custom[name].items())) for name in sorted(custom)}

@@ -74,7 +74,9 @@ class ResumedRecord(Contract):
 class TrajectoryPoint(Contract):
     """One episode: alpha after its update, and what was measured. Losses in nats per token.
 
-    It holds no clock: the same specification and seed give bitwise the same points.
+    A job's runs follow each other (`tandem_engine.learning_plan`): `episode`, `step` and `tokens`
+    count over all of them; the learning rate, travel and epochs start again with each. It holds no
+    clock: the same specification and seed give bitwise the same points.
     """
 
     type: Literal["episode"] = "episode"
@@ -94,6 +96,10 @@ class TrajectoryPoint(Contract):
     travel: float = Field(description="sum over episodes of |alpha change| in L1, so far")
     tokens: int = Field(description="training tokens of u so far")
     epochs: list[float] = Field(description="passes over each domain's train sequences so far")
+    run: int = Field(default=0, description="place of the run in the job's plan, from 0")
+    seed: int = Field(default=0, description="learning seed of the run, from 0")
+    restart: int = Field(default=0, description="runs of this seed that came before, 0 for none")
+    bounded: bool = Field(default=True, description="whether the bounds on shares hold in the run")
 
 
 class CheckpointRecord(Contract):
@@ -141,13 +147,23 @@ class Verdict(Contract):
 
 
 class MixtureResult(Contract):
-    """The learned mixture."""
+    """The learned mixture; of each seed its last run within the bounds counts."""
 
     domains: list[str]
-    alpha: list[float] = Field(description="mean of the last `tail_fraction` of the trajectory")
-    trajectory_mean: list[float]
-    last: list[float]
+    alpha: list[float] = Field(description="mean of `alpha_by_seed`")
+    trajectory_mean: list[float] = Field(description="of the seeds' whole trajectories")
+    last: list[float] = Field(description="after the last episode, mean of the seeds")
     natural: list[float]
+    alpha_by_seed: list[list[float]] = Field(
+        default=[], description="mean of the last `tail_fraction` of each seed's trajectory"
+    )
+    interval: list[tuple[float, float]] | None = Field(
+        default=None,
+        description="95 % t-interval of each share's mean over seeds; null with one seed",
+    )
+    unconstrained: list[float] | None = Field(
+        default=None, description="as `alpha`, learned without the bounds; null when not asked for"
+    )
 
 
 class ManifestSummary(Contract):

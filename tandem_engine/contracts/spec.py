@@ -4,14 +4,15 @@ A field that is not set takes the value of the preset (`tandem_engine.presets.re
 specification has every field set and is stored with the job, so that any result can be run again.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from tandem_engine.contracts.base import Contract, Count
 from tandem_engine.contracts.domains import DomainSpec, require_feasible_shares
 from tandem_engine.contracts.evaluation import EvaluationSpec, SplitSpec
 from tandem_engine.contracts.models import ModelSpec, TokenizerSpec
+from tandem_engine.contracts.priors import require_mixture
 from tandem_engine.contracts.training import LearningSpec, TrainingSpec
 
 Scenario = Literal["data_abundant", "data_restricted"]
@@ -109,6 +110,15 @@ class JobSpec(Contract):
         require_feasible_shares(domains)
         # The order of a request must not change a result: everything goes by name.
         return sorted(domains, key=lambda domain: domain.name)
+
+    @model_validator(mode="after")
+    def _mixtures_are_of_the_domains(self) -> Self:
+        prior = self.learning.prior.shares
+        if prior is not None:
+            require_mixture(prior, self.domain_names, "learning.prior.shares")
+        for name, shares in self.evaluation.custom.items():
+            require_mixture(shares, self.domain_names, f"evaluation.custom.{name}")
+        return self
 
     @property
     def domain_names(self) -> list[str]:

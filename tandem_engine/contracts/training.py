@@ -1,10 +1,11 @@
 """How models are trained and alpha is learned: optimiser and Algorithm 1."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tandem_engine.contracts.base import Contract, Count, Positive
+from tandem_engine.contracts.priors import PriorSpec
 
 
 class TrainingSpec(Contract):
@@ -45,7 +46,8 @@ class LearningSpec(Contract):
 
     total_steps: Count = Field(
         default=500,
-        description="Steps of u, probing and free together; episodes T = total / (K + E), floored.",
+        description="Steps of u in each run, probing and free together; episodes of a run T = "
+        "total / (K + E), floored.",
         examples=[500],
     )
     probing_steps: Count = Field(default=5, description="K, steps of both twins.", examples=[5])
@@ -89,15 +91,47 @@ class LearningSpec(Contract):
     synchronise: bool = Field(
         default=True, description="Set w to u at every episode (Figure 7).", examples=[True]
     )
-    initial_mixture: Literal["uniform", "natural"] = Field(
-        default="uniform", description="alpha at the start.", examples=["uniform"]
-    )
     tail_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.1, description="The result is the mean of this last part.", examples=[0.1]
     )
     checkpoint_every: Count = Field(
         default=5, description="Episodes between checkpoints.", examples=[5]
     )
+    prior: PriorSpec = Field(
+        default=PriorSpec(),
+        description="alpha at the start, and what may pull it back.",
+        examples=[{"kind": "natural"}],
+    )
+    seeds: Annotated[int, Field(ge=1, le=32)] = Field(
+        default=1,
+        description="Times that alpha is learned, each with its own weights and data order; the "
+        "result is the mean, with an interval from two on.",
+        examples=[3],
+    )
+    restarts: Annotated[int, Field(ge=0, le=16)] = Field(
+        default=0,
+        description="Runs that follow the first of a seed: u starts again from its initial "
+        "weights, alpha from its mean over the seed's runs so far. The last one counts.",
+        examples=[1],
+    )
+    unconstrained: bool = Field(
+        default=False,
+        description="Learn once more per seed without the bounds on shares and report that "
+        "optimum too; without bounds there is nothing to add.",
+        examples=[True],
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _initial_mixture_became_prior(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "initial_mixture" in data:
+            given = data["initial_mixture"]
+            msg = (
+                f"initial_mixture {given!r} was replaced by prior: write "
+                f'"prior": {{"kind": "{given}"}} instead'
+            )
+            raise ValueError(msg)
+        return data
 
     @model_validator(mode="after")
     def _has_an_episode(self) -> Self:
@@ -116,5 +150,5 @@ class LearningSpec(Contract):
 
     @property
     def episodes(self) -> int:
-        """T: updates of alpha."""
+        """T: updates of alpha in one run."""
         return self.total_steps // self.episode_steps

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from service.jobs.models import Job, JobAttempt, TrajectoryRow
 from tandem_engine.contracts.records import TrajectoryPoint
 
-_OWN_COLUMNS = {"type", "step", "episode", "alpha", "delta"}
+_VALUES = ("episode", "alpha", "delta", "run", "seed", "restart", "bounded")
+_OWN_COLUMNS = {"type", "step", *_VALUES}
 
 
 def upsert_points(
@@ -24,21 +25,16 @@ def upsert_points(
     statement = insert(TrajectoryRow)
     statement = statement.on_conflict_do_update(
         index_elements=["job_id", "step"],
-        set_={
-            name: statement.excluded[name]
-            for name in ("episode", "attempt", "seq", "alpha", "delta", "extra")
-        },
+        set_={name: statement.excluded[name] for name in ("attempt", "seq", "extra", *_VALUES)},
     )
     rows = [
         {
             "job_id": job_id,
             "step": point.step,
-            "episode": point.episode,
             "attempt": attempt,
             "seq": first_seq + offset,
-            "alpha": point.alpha,
-            "delta": point.delta,
             "extra": point.model_dump(mode="json", exclude=_OWN_COLUMNS),
+            **{name: getattr(point, name) for name in _VALUES},
         }
         for offset, point in enumerate(points)
     ]

@@ -22,10 +22,14 @@ class PointRow(NamedTuple):
     alpha: list[float]
     delta: list[float]
     extra: Json
+    run: int
+    seed: int
+    restart: int
+    bounded: bool
 
 
 _READ = """
-select episode, step, alpha, delta, extra from trajectory_points
+select episode, step, alpha, delta, extra, run, seed, restart, bounded from trajectory_points
 where job_id = %s and step > %s order by step limit %s
 """
 

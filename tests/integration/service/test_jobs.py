@@ -3,6 +3,7 @@
 from datetime import datetime
 
 import pytest
+from sqlalchemy import text
 from support.api import Api
 from support.jobs import hold_job, points, result_record
 
@@ -117,9 +118,25 @@ def test_a_job_that_succeeded_shows_result_and_mixture(api: Api) -> None:
         "last": {"code": 0.61, "manuals": 0.39},
         "natural": {"code": 0.7, "manuals": 0.3},
         "verdict": result_record().verdict.model_dump(),
+        "by_seed": [{"code": 0.55, "manuals": 0.45}, {"code": 0.65, "manuals": 0.35}],
+        "interval": {"code": [0.0, 1.0], "manuals": [0.0, 0.9]},
+        "unconstrained": {"code": 0.7, "manuals": 0.3},
     }
     tag = {"If-None-Match": mixture.headers["ETag"]}
     assert api.client.get(shown["links"]["mixture"], headers=tag).status_code == 304
+
+
+def test_a_result_of_a_release_without_seeds_is_still_shown(api: Api) -> None:
+    job = api.create()
+    lease = hold_job(api.context.sessions, job["id"])
+    with unit_of_work(api.context.sessions) as work:
+        leases.finish_succeeded(work.session, lease, result_record())
+        for name in ("alpha_by_seed", "interval", "unconstrained"):
+            path = f"{{mixture,{name}}}"
+            work.session.execute(text("update jobs set result = result #- :path"), {"path": path})
+    mixture = api.client.get(f"/v1/jobs/{job['id']}/mixture").json()
+    assert mixture["shares"] == {"code": 0.6, "manuals": 0.4}
+    assert (mixture["by_seed"], mixture["interval"], mixture["unconstrained"]) == ([], None, None)
 
 
 def test_a_job_that_failed_shows_its_error(api: Api) -> None:

@@ -66,6 +66,26 @@ def test_a_reader_gets_each_point_once_as_it_is_written(api: Api, lease: Lease) 
     assert (second["job_state"], second["poll_after_ms"]) == ("running", 2000)
 
 
+def test_every_point_names_its_run(api: Api, lease: Lease) -> None:
+    later = {"run": 3, "seed": 1, "restart": 2, "bounded": False}
+    batch = [*points(1, 2), *(point.evolve(**later) for point in points(3, 4))]
+    with unit_of_work(api.context.sessions) as work:
+        leases.append_points(work.session, lease, batch)
+    columns = _read(api, lease.job_id)["columns"]
+    assert columns["run"] == [0, 0, 3, 3]
+    assert columns["seed"] == [0, 0, 1, 1]
+    assert columns["restart"] == [0, 0, 2, 2]
+    assert columns["bounded"] == [True, True, False, False]
+    # The same step again, as a resumed attempt would write it, replaces the run too.
+    with unit_of_work(api.context.sessions) as work:
+        leases.append_points(work.session, lease, points(4, 4))
+    assert _read(api, lease.job_id)["columns"]["run"] == [0, 0, 3, 0]
+    answer = api.client.get(f"/v1/jobs/{lease.job_id}/trajectory", params={"format": "csv"})
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["run"] for row in rows] == ["0", "0", "3", "0"]
+    assert [row["bounded"] for row in rows] == ["True", "True", "False", "True"]
+
+
 def test_a_finished_trajectory_says_that_it_is_complete(api: Api, lease: Lease) -> None:
     _append(api, lease, 1, 3)
     with unit_of_work(api.context.sessions) as work:

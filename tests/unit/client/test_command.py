@@ -60,6 +60,9 @@ class FakeClient:
         self._polls += 1
         return JOB if self._polls < 3 else self.final
 
+    def mixture(self, _job_id: str) -> dict[str, Any]:
+        return self.final
+
     def jobs(self, **_: object) -> list[dict[str, Any]]:
         return [self.final]
 
@@ -103,6 +106,40 @@ def test_a_job_is_shown_with_its_shares(run: Any) -> None:
     assert "manuals" in result.output
     assert "75.00%" in result.output
     assert "episode 4/40" in result.output
+
+
+MIXTURE: dict[str, Any] = {
+    "shares": {"code": 0.6, "manuals": 0.4},
+    "natural": {"code": 0.7, "manuals": 0.3},
+    "verdict": {"outcome": "tie", "text": "They are alike.", "warnings": ["alpha moves"]},
+    "interval": None,
+    "unconstrained": None,
+}
+
+
+def test_a_mixture_is_shown_with_the_natural_shares_and_the_verdict(run: Any) -> None:
+    result, _ = run("mixture", "job_1", final=MIXTURE)
+    lines = [line.split() for line in result.output.splitlines()]
+    assert lines[:3] == [
+        ["domain", "share", "natural"],
+        ["code", "60.00%", "70.00%"],
+        ["manuals", "40.00%", "30.00%"],
+    ]
+    assert "tie: They are alike." in result.output
+    assert "warning: alpha moves" in result.output
+
+
+def test_a_mixture_of_several_seeds_is_shown_with_its_intervals_and_free_optimum(run: Any) -> None:
+    several = {
+        "interval": {"code": [0.5, 0.7], "manuals": [0.3, 0.5]},
+        "unconstrained": {"code": 0.9, "manuals": 0.1},
+    }
+    result, _ = run("mixture", "job_1", final=MIXTURE | several)
+    lines = result.output.splitlines()
+    assert "95 % interval" in lines[0]
+    assert "without bounds" in lines[0]
+    expected = ["code", "60.00%", "50.00%", "to", "70.00%", "70.00%", "90.00%"]
+    assert lines[1].split() == expected
 
 
 @pytest.mark.parametrize(("final", "code"), [(ENDED, 0), (FAILED, 1)])

@@ -21,8 +21,24 @@ def spec(**fields: Any) -> JobSpec:
     return JobSpec.model_validate({"domains": DOMAINS} | fields)
 
 
+def custom(shares: dict[str, float]) -> dict[str, Any]:
+    return {"kind": "custom", "shares": shares}
+
+
+HALVES = {"a": 0.5, "b": 0.5}
+
+
 def test_domains_are_ordered_by_name() -> None:
     assert spec().domain_names == ["a", "b"]
+
+
+def test_the_order_of_mixtures_and_their_shares_changes_nothing() -> None:
+    mixtures = {"x": {"b": 0.4, "a": 0.6}, "W": {"a": 0.5, "b": 0.5}}
+    prior = custom({"b": 0.4, "a": 0.6})
+    one = spec(learning={"prior": prior}, evaluation={"custom": mixtures})
+    turned = {name: dict(sorted(mixtures[name].items())) for name in sorted(mixtures)}
+    other = spec(learning={"prior": custom({"a": 0.6, "b": 0.4})}, evaluation={"custom": turned})
+    assert one.model_dump_json() == other.model_dump_json()
 
 
 @pytest.mark.parametrize(
@@ -55,6 +71,37 @@ def test_domains_are_ordered_by_name() -> None:
         ({"domains": [DOMAINS[0] | {"maximum_share": 1.1}, DOMAINS[1]]}, "less than or equal to 1"),
         ({"domains": [DOMAINS[0] | {"maximum_epochs": 0}, DOMAINS[1]]}, "greater than 0"),
         ({"seed": -1}, "greater than or equal to 0"),
+        ({"learning": {"seeds": 0}}, "greater than or equal to 1"),
+        ({"learning": {"seeds": 33}}, "less than or equal to 32"),
+        ({"learning": {"restarts": 17}}, "less than or equal to 16"),
+        (
+            {"learning": {"initial_mixture": "natural"}},
+            r"initial_mixture 'natural' was replaced by prior: .*\{\"kind\": \"natural\"\}",
+        ),
+        ({"learning": {"prior": {"pull": -0.1}}}, "greater than or equal to 0"),
+        ({"learning": {"prior": {"kind": "custom"}}}, "`custom` needs `shares`"),
+        (
+            {"learning": {"prior": {"kind": "natural", "shares": {"a": 0.5, "b": 0.5}}}},
+            "`shares` go with kind `custom` only, not 'natural'",
+        ),
+        (
+            {"learning": {"prior": custom({"a": 1.0})}},
+            r"learning.prior.shares has no share for 'b'",
+        ),
+        (
+            {"learning": {"prior": custom({"a": 0.5, "b": 0.3, "c": 0.2})}},
+            r"learning.prior.shares has a share for the unknown 'c'",
+        ),
+        ({"learning": {"prior": custom({"a": 0.5, "b": 0.4})}}, "sum to 0.9; make them sum to 1"),
+        ({"learning": {"prior": custom({"a": -0.5, "b": 1.5})}}, "greater than or equal to 0"),
+        ({"evaluation": {"custom": {"tandem": HALVES}}}, "'tandem' has the name of one of ours"),
+        ({"evaluation": {"custom": {"unimax": HALVES}}}, "'unimax' has the name of one of ours"),
+        ({"evaluation": {"custom": {"": HALVES}}}, "pattern"),
+        ({"evaluation": {"custom": {"mine": {"a": 1.0}}}}, "evaluation.custom.mine has no share"),
+        (
+            {"evaluation": {"custom": {"mine": {"a": 0.7, "b": 0.7}}}},
+            "evaluation.custom.mine sum to 1.4; make them sum to 1",
+        ),
     ],
 )
 def test_what_cannot_run_is_refused_in_words(fields: dict[str, Any], words: str) -> None:

@@ -17,9 +17,9 @@ from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import load_corpus
 from tandem_engine.errors import InvalidSpecError, StopRequestedError
 from tandem_engine.job import run_job
-from tandem_engine.learning import Learner
 from tandem_engine.mixture_steps import build_mixture_step
 from tandem_engine.presets import resolve
+from tandem_engine.stage_one import StageOne
 
 INTERIOR = [[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.6, 0.2, 0.2]]
 SETTINGS = BilevelSettings(
@@ -155,15 +155,15 @@ def test_a_job_starts_within_its_bounds(spec: JobSpec, tmp_path: Path, initial: 
         "apples": {"minimum_share": None, "maximum_share": 0.3},
         "cedar": {"minimum_share": 0.5, "maximum_epochs": None},
     }
-    learning = spec.learning.model_dump() | {"initial_mixture": initial}
+    learning = spec.learning.model_dump() | {"prior": {"kind": initial}}
     changed = resolve(bounded(spec, wanted, learning=learning))
     corpus = load_corpus(changed, tmp_path, lambda _: None)
-    learner = Learner(corpus, changed, torch.device("cpu"))
-    assert learner.limits is not None
-    (start,) = learner.trajectory()
+    stage_one = StageOne(corpus, changed, torch.device("cpu"))
+    assert stage_one.limits is not None
+    start = stage_one.first_start()
     assert float(start.sum()) == pytest.approx(1.0)
-    assert bool((start >= learner.limits.bounds.lower_M).all())
-    assert bool((start <= learner.limits.bounds.upper_M).all())
+    assert bool((start >= stage_one.limits.bounds.lower_M).all())
+    assert bool((start <= stage_one.limits.bounds.upper_M).all())
 
 
 def test_the_verdict_names_the_bounds_that_held_and_the_rules_that_break_them(

@@ -204,7 +204,7 @@ def test_stage_two_models_of_one_seed_differ_only_by_their_mixture(straight: Rec
         {"mixture_step": "exponentiated", "mixture_learning_rate": 1.0},
         {"synchronise": False},
         {"free_steps": 0},
-        {"initial_mixture": "natural"},
+        {"prior": {"kind": "natural", "pull": 0.5}},
     ],
 )
 def test_every_variant_resumes_bitwise(tmp_path: Path, learning: dict[str, object]) -> None:

@@ -135,3 +135,19 @@ def test_drift_noise_and_an_empty_share_are_warned_of() -> None:
     assert "still moves" in warnings[0]
     assert "share is 0 for b" in warnings[1]
     assert "mostly noise" in warnings[2]
+
+
+def test_seeds_that_end_apart_are_no_drift_but_seeds_that_move_are() -> None:
+    # Ten runs of two episodes; the tenths are those of each run, not of all in a row.
+    def several(step: float) -> list[TrajectoryPoint]:
+        return [
+            point(
+                2 * run + turn, [0.4 + run / 50 + step * turn, 0.6 - run / 50 - step * turn]
+            ).evolve(run=run, seed=run)
+            for run in range(10)
+            for turn in (1, 2)
+        ]
+
+    assert judge(MIXTURE, START, several(0.0), [], learned="tandem").warnings == []
+    (warning,) = judge(MIXTURE, START, several(0.05), [], learned="tandem").warnings
+    assert "alpha still moves: 0.100" in warning
