@@ -3,10 +3,15 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 # As the engine's command line does: spinning threads crawl on busy cores. Before torch loads.
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
+# How fast a busy machine is must not decide a test.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TIERS = ("unit", "integration", "e2e", "gpu")
 
