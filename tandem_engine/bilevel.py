@@ -240,10 +240,12 @@ class _FunctionObjective:
     def __init__(self, problem: BilevelProblem) -> None:
         self._problem = problem
         self.domains = list(problem.domains)
-        count = len(self.domains)
-        scale = torch.ones(count, dtype=torch.float64)
-        self._train = RowBatch(rows="train", domain_R=torch.arange(count), scale_R=scale)
-        self._validation = RowBatch(rows="val", domain_R=torch.arange(count), scale_R=scale)
+        self.judges = count = len(self.domains)
+        ones = torch.ones(count, dtype=torch.float64)
+        self._train, self._validation = (
+            RowBatch(rows=rows, domain_R=torch.arange(count), scale_R=ones, weight_R=ones)
+            for rows in ("train", "val")
+        )
 
     def build_model(self) -> nn.Module:
         return _Parameters(self._problem.initial_parameters())

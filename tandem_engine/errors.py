@@ -54,6 +54,12 @@ class DomainTooSmallError(TandemError):
     code = "domain_too_small"
 
 
+class MissingLibraryError(TandemError):
+    """An optional library that the job needs is not installed on this machine."""
+
+    code = "missing_library"
+
+
 class DivergedError(TandemError):
     """A loss or a parameter is no longer finite."""
 

@@ -25,14 +25,16 @@ from tandem_engine.contracts.records import (
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus, load_corpus
 from tandem_engine.devices import prepare_device, translated_memory_errors
+from tandem_engine.evidence import gather
 from tandem_engine.files import write_text
 from tandem_engine.manifest import write_manifest
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import Emit, StopFlag
 from tandem_engine.share_limits import baselines_outside
 from tandem_engine.stage_one import StageOne
-from tandem_engine.stage_two import StageTwo, free_rules
-from tandem_engine.verdict import judge, tabulate
+from tandem_engine.stage_two import StageTwo, free_rules, scored_records
+from tandem_engine.stage_two_table import tabulate
+from tandem_engine.verdict import judge
 
 
 def run_job(
@@ -86,6 +88,9 @@ class _Job:
         self._store = CheckpointStore(out, attempt=attempt, spec_sha256=digest)
         self._stage_one = StageOne(corpus, spec, device)
         self._stage_two: StageTwo | None = None
+        if spec.evaluation.enabled:
+            # Bad test records must not be found out after the learning.
+            scored_records(corpus, spec)
         self._seconds = {"learning": 0.0, "evaluating": 0.0}
 
     def run(self) -> ResultRecord:
@@ -146,12 +151,18 @@ class _Job:
             mixture=mixture,
             domains=[domain.statistics for domain in self._corpus.domains],
             stage_two=tabulate(runs),
+            evaluated_on=[judge.name for judge in self._corpus.judges],
             verdict=judge(
                 mixture,
-                stage_one.first_start().tolist(),
-                stage_one.final_points(),
+                gather(
+                    mixture,
+                    stage_one.first_start().tolist(),
+                    stage_one.final_points(),
+                    stage_one.null_distances(),
+                ),
                 runs,
                 learned=LEARNED,
+                targets=bool(self._spec.targets),
                 outside=outside,
                 notes=[*stage_one.active_limits(), *baselines_outside(outside)],
             ),
@@ -164,8 +175,8 @@ class _Job:
             learning_seconds=self._seconds["learning"],
             evaluation_seconds=self._seconds["evaluating"],
         )
-        points = stage_one.points
-        write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points))
+        points, targets = stage_one.points, [target.name for target in self._spec.targets]
+        write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points, targets))
         write_text(self._out / "result.json", result.model_dump_json(indent=2) + "\n")
         self._emit(result)
         return result
@@ -184,17 +195,27 @@ class _Job:
         self._clock = now
 
 
-def trajectory_csv(domains: Sequence[str], points: Sequence[TrajectoryPoint]) -> str:
+def trajectory_csv(
+    domains: Sequence[str], points: Sequence[TrajectoryPoint], targets: Sequence[str] = ()
+) -> str:
     """Return the trajectory as CSV: one row per episode, `alpha:<domain>` and so on as columns."""
-    per_domain = ("alpha", "delta", "train_loss", "validation_loss", "epochs")
-    scalars = [name for name in TrajectoryPoint.model_fields if name not in {*per_domain, "type"}]
+    per_domain = ("alpha", "delta", "train_loss", "validation_loss", "gap", "epochs")
+    left_out = {*per_domain, "type", "target_loss"}
+    scalars = [name for name in TrajectoryPoint.model_fields if name not in left_out]
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*scalars, *(f"{field}:{name}" for field in per_domain for name in domains)])
+    writer.writerow(
+        [
+            *scalars,
+            *(f"{field}:{name}" for field in per_domain for name in domains),
+            *(f"target_loss:{name}" for name in targets),
+        ]
+    )
     for point in points:
         values = [getattr(point, name) for name in scalars]
         for field in per_domain:
             values += getattr(point, field)
+        values += point.target_loss or []
         writer.writerow(["" if value is None else value for value in values])
     return buffer.getvalue()
 

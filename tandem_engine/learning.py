@@ -14,8 +14,7 @@ from tandem_engine.data.corpus import Corpus
 from tandem_engine.language_model import LanguageModelObjective
 from tandem_engine.learning_plan import PlannedRun
 from tandem_engine.loop import Episode, LoopSettings, TwinLoop
-from tandem_engine.mixture_steps import Projection, build_mixture_step
-from tandem_engine.prior import Pull
+from tandem_engine.mixture_steps import MixtureStep
 from tandem_engine.schedules import Schedule
 from tandem_engine.trajectory import centred_cosine
 from tandem_engine.twins import OptimiserSettings
@@ -32,8 +31,7 @@ class Learner:
         planned: PlannedRun,
         *,
         start_M: Tensor,
-        project: Projection = simplex.project,
-        pull: Pull | None = None,
+        mixture_step: MixtureStep,
     ) -> None:
         """Take a corpus, a resolved specification, the device and what is this run's own.
 
@@ -43,8 +41,7 @@ class Learner:
             device: Where the models live.
             planned: Place and random roots of the run.
             start_M: alpha before the first episode, shape (M,).
-            project: Projection onto the mixtures that are allowed in this run.
-            pull: Pull towards the prior, if there is one.
+            mixture_step: Step of alpha, new.
         """
         self._spec = spec
         self._planned = planned
@@ -58,13 +55,7 @@ class Learner:
         self._loop = TwinLoop(
             objective=self._objective,
             settings=_loop_settings(spec),
-            mixture_step=build_mixture_step(
-                spec.learning.mixture_step,
-                learning_rate=spec.learning.mixture_learning_rate,
-                penalty=spec.learning.penalty,
-                project=project,
-                pull=pull,
-            ),
+            mixture_step=mixture_step,
             alpha_M=start_M,
         )
         self.points: list[TrajectoryPoint] = []
@@ -91,6 +82,9 @@ class Learner:
         before_M = torch.tensor(last.alpha, dtype=torch.float64) if last else self._start_M
         moved = float((episode.alpha_M - before_M).abs().sum())
         earlier = planned.run * learning.episodes
+        rate = training.learning_rate * episode.rate_factor
+        train = episode.train_losses_M.tolist()
+        validation = self._objective.validation_losses(self._loop.proxy.model)
         step = earlier * learning.episode_steps + episode.step
         return TrajectoryPoint(
             episode=earlier + episode.number,
@@ -99,11 +93,17 @@ class Learner:
             delta=episode.delta_M.tolist(),
             delta_cosine=centred_cosine(*episode.half_deltas),
             delta_norm=float(episode.delta_M.norm()),
-            train_loss=episode.train_losses_M.tolist(),
-            validation_loss=self._objective.validation_losses(self._loop.proxy.model),
+            delta_per_rate=_over(float(episode.delta_M.norm()), rate),
+            train_loss=train,
+            validation_loss=validation,
+            gap=[v - t for v, t in zip(validation, train, strict=True)],
+            target_loss=self._objective.target_losses(self._loop.proxy.model),
             twin_distance=episode.twin_distance,
-            learning_rate=training.learning_rate * episode.rate_factor,
+            distance_per_rate=_over(episode.twin_distance, rate * learning.probing_steps),
+            gradient_cosine=episode.gradient_cosine,
+            learning_rate=rate,
             entropy=simplex.entropy(episode.alpha_M),
+            smallest_share=float(episode.alpha_M.min()),
             travel=(last.travel if last else 0.0) + moved,
             tokens=step * training.batch_size * training.context_length,
             epochs=self._objective.epochs,
@@ -112,6 +112,10 @@ class Learner:
             restart=planned.restart,
             bounded=planned.bounded,
         )
+
+
+def _over(value: float, rate: float) -> float | None:
+    return value / rate if rate > 0 else None
 
 
 def training_schedule(training: TrainingSpec, total_steps: int) -> Schedule:
@@ -148,4 +152,5 @@ def _loop_settings(spec: JobSpec) -> LoopSettings:
         schedule=training_schedule(training, learning.episodes * learning.episode_steps),
         reference_moments=learning.reference_moments,
         synchronise=learning.synchronise,
+        gradient_cosine_every=learning.gradient_cosine_every,
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tandem_engine.errors import DivergedError
 from tandem_engine.mixture_steps import MixtureStep
@@ -31,6 +31,8 @@ class LoopSettings:
     schedule: Schedule
     reference_moments: Moments = "persist"
     synchronise: bool = True
+    gradient_cosine_every: int = 0
+    """Episodes between two measurements of how gradients agree; 0 is never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class Episode:
     train_losses_M: Tensor
     twin_distance: float
     rate_factor: float
+    gradient_cosine: float | None = None
 
 
 @dataclass(slots=True)
@@ -78,7 +81,9 @@ class TwinLoop:
         for _ in range(self.settings.probing_steps):
             self._probe()
         distance = self.proxy.distance_to(self.reference)
-        delta_M, halves, train_losses_M = self._measure()
+        halves_of_batch = self.objective.delta_batches(self.episode)
+        gradient_cosine = self._gradient_cosine(*halves_of_batch)
+        delta_M, halves, train_losses_M = self._measure(halves_of_batch)
         self.alpha_M = self.mixture_step(self.alpha_M, delta_M)
         for _ in range(self.settings.free_steps):
             self._step_proxy(self.objective.train_batch(self.alpha_M))
@@ -92,6 +97,7 @@ class TwinLoop:
             train_losses_M=train_losses_M,
             twin_distance=distance,
             rate_factor=rate_factor,
+            gradient_cosine=gradient_cosine,
         )
 
     def _probe(self) -> None:
@@ -103,8 +109,8 @@ class TwinLoop:
 
     def reference_loss(self, train: RowBatch, validation: RowBatch) -> Tensor:
         r"""Return :math:`L_{val}(w) + \gamma L_{train}(\alpha, w)` (Eq. 4), a scalar."""
-        domains = len(self.objective.domains)
-        weights = validation.validation_weights(self.settings.validation_reduction, domains)
+        judges = self.objective.judges
+        weights = validation.validation_weights(self.settings.validation_reduction, judges)
         on_validation = self._weighted(self.reference, validation, weights)
         on_train = self._weighted(self.reference, train, train.train_weights(self.alpha_M))
         return on_validation + self.settings.penalty * on_train
@@ -118,15 +124,29 @@ class TwinLoop:
         losses_R = self.objective.row_losses(twin.model, batch)
         return (weights_R.to(losses_R) * losses_R).sum()
 
+    def _gradient_cosine(self, first: RowBatch, second: RowBatch) -> float | None:
+        r"""Return :math:`\cos(g_1, g_2)` of u's training loss on two batches (Figure 2)."""
+        every = self.settings.gradient_cosine_every
+        if not every or self.episode % every:
+            return None
+        gradients = []
+        for batch in (first, second):
+            loss = self._weighted(self.proxy, batch, batch.train_weights(self.alpha_M))
+            parts = torch.autograd.grad(loss, self.proxy.parameters)
+            gradients.append(torch.cat([part.flatten() for part in parts]))
+        return float(nn.functional.cosine_similarity(gradients[0], gradients[1], dim=0))
+
     @torch.no_grad()
-    def _measure(self) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+    def _measure(
+        self, batches: tuple[RowBatch, RowBatch]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
         r"""Measure :math:`\Delta_m = L^m_{train}(w_K) - L^m_{train}(u_K)` on two half batches.
 
         Both twins see the same rows; independent batches would bury Delta in noise.
         """
         domains = len(self.objective.domains)
         proxy, reference = [], []
-        for batch in self.objective.delta_batches(self.episode):
+        for batch in batches:
             proxy.append(
                 batch.per_domain(self.objective.row_losses(self.proxy.model, batch), domains)
             )

@@ -11,7 +11,8 @@ documents too. Each is read `full_passes` = floor(target / available) times, and
 `extra_documents` with PRP(i) < extra_documents once more, where PRP is the permutation of
 `tandem_engine.permutation`. `extra_documents` is where the planned tokens come nearest to the
 target, counted over the documents' true lengths (the lower number where two are equally near).
-Token counts include one end-of-text token per document.
+Token counts include one end-of-text token per document. Of conversations they count the tokens of
+responses, which bear the loss; the head's `unit` says so.
 """
 
 import hashlib
@@ -151,7 +152,7 @@ def write_manifest(
         head = {
             "schema_version": SCHEMA_VERSION,
             "method": method,
-            "unit": "tokens",
+            "unit": "tokens" if corpus.packed else "response_tokens",
             "tokenizer": {
                 "name": corpus.tokenizer_name,
                 "fingerprint": corpus.tokenizer_fingerprint,

@@ -21,25 +21,31 @@ class RowBatch:
     """Index of each row's domain, int64, shape (R,)."""
     scale_R: Tensor
     """A domain's loss is the scaled sum of its rows: 1 / rows of the domain, float64, (R,)."""
+    weight_R: Tensor
+    """What a row weighs in its domain's mean loss, its loss-bearing tokens, float64, (R,)."""
     drawn_by_alpha: bool = False
     """Rows were drawn with probability alpha, so alpha must not weight them again."""
 
     def train_weights(self, alpha_M: Tensor) -> Tensor:
         r"""Return weights (R,) with :math:`\sum_r c_r \ell_r = L_{train}(\alpha)`."""
         if self.drawn_by_alpha:
-            return torch.full_like(self.scale_R, 1.0 / self.scale_R.numel())
+            return self.weight_R / self.weight_R.sum()
         return alpha_M[self.domain_R] * self.scale_R
 
-    def validation_weights(self, reduction: Literal["mean", "sum"], domains: int) -> Tensor:
-        r"""Return weights (R,) of :math:`L_{val} = \sum_m L^m_{val}` (Eq. 1) or its mean."""
-        return self.scale_R if reduction == "sum" else self.scale_R / domains
+    def validation_weights(self, reduction: Literal["mean", "sum"], judges: int) -> Tensor:
+        r"""Return weights (R,) of :math:`L_{val} = \sum_k L^k_{val}` (Eq. 1) or its mean.
+
+        The sum is over what w validates on: the M domains, or K targets.
+        """
+        return self.scale_R if reduction == "sum" else self.scale_R / judges
 
     def per_domain(self, losses_R: Tensor, domains: int) -> Tensor:
         """Return the mean loss per domain, float64 (M,); NaN for a domain without rows."""
         sums_M = torch.zeros(domains, dtype=torch.float64)
         counts_M = torch.zeros(domains, dtype=torch.float64)
-        sums_M.index_add_(0, self.domain_R, losses_R.detach().to("cpu", torch.float64))
-        counts_M.index_add_(0, self.domain_R, torch.ones_like(self.scale_R))
+        weighted_R = self.weight_R * losses_R.detach().to("cpu", torch.float64)
+        sums_M.index_add_(0, self.domain_R, weighted_R)
+        counts_M.index_add_(0, self.domain_R, self.weight_R)
         return sums_M / counts_M
 
 
@@ -49,6 +55,11 @@ class Objective(Protocol):
     @property
     def domains(self) -> Sequence[str]:
         """Names in the order of every per-domain list."""
+        ...
+
+    @property
+    def judges(self) -> int:
+        """Number of losses that the validation loss is made of."""
         ...
 
     def build_model(self) -> nn.Module:

@@ -15,6 +15,8 @@ from tandem_engine.intervals import interval_over_seeds, mean_over_seeds
 from tandem_engine.learning import Learner
 from tandem_engine.learning_plan import PlannedRun, plan_runs
 from tandem_engine.manifest import available_tokens, target_tokens
+from tandem_engine.mixture_steps import MixtureStep, build_mixture_step
+from tandem_engine.null_drift import null_distances
 from tandem_engine.prior import build_pull, prior_mixture
 from tandem_engine.share_limits import share_limits
 from tandem_engine.trajectory import tail, tail_mean
@@ -33,7 +35,7 @@ class StageOne:
         self._domains = [domain.name for domain in corpus.domains]
         available = available_tokens(corpus, spec)
         self.limits = share_limits(spec.domains, available, target_tokens(available, spec))
-        tokens = [domain.statistics.train_tokens for domain in corpus.domains]
+        tokens = [domain.statistics.train_loss_tokens for domain in corpus.domains]
         self._prior_M = prior_mixture(spec.learning.prior, self._domains, tokens)
         self.plan = plan_runs(spec)
         self.points: list[TrajectoryPoint] = []
@@ -111,6 +113,24 @@ class StageOne:
         """Return the points of the runs that count, seed by seed."""
         return [point for planned in self._final_runs() for point in self._of(planned)]
 
+    def null_distances(self) -> list[float]:
+        """Return how far from the start noise alone would have taken the result, sorted."""
+        deltas = [
+            [
+                torch.tensor([point.delta for point in self._of(run)], dtype=torch.float64)
+                for run in self.plan
+                if run.seed == final.seed and run.bounded
+            ]
+            for final in self._final_runs()
+        ]
+        return null_distances(
+            deltas,
+            self.first_start(),
+            lambda: self._mixture_step(bounded=True),
+            tail_fraction=self._spec.learning.tail_fraction,
+            seed=self._spec.seed,
+        )
+
     def active_limits(self) -> list[str]:
         """Return a sentence for every bound on a share that the result lies on."""
         if self.limits is None:
@@ -131,16 +151,25 @@ class StageOne:
         self.points = [TrajectoryPoint.model_validate(p) for p in json.loads(state["points"])]
         self._restored = state["learner"]
 
+    def _mixture_step(self, *, bounded: bool) -> MixtureStep:
+        limits = self.limits if bounded else None
+        learning = self._spec.learning
+        return build_mixture_step(
+            learning.mixture_step,
+            learning_rate=learning.mixture_learning_rate,
+            penalty=learning.penalty,
+            project=simplex.project if limits is None else limits.bounds.project,
+            pull=build_pull(self._prior_M, learning.prior.pull),
+        )
+
     def _begin(self, planned: PlannedRun) -> Learner:
-        limits = self.limits if planned.bounded else None
         learner = Learner(
             self._corpus,
             self._spec,
             self._device,
             planned,
             start_M=self.start(planned),
-            project=simplex.project if limits is None else limits.bounds.project,
-            pull=build_pull(self._prior_M, self._spec.learning.prior.pull),
+            mixture_step=self._mixture_step(bounded=planned.bounded),
         )
         if self._restored is not None:
             learner.load_state_dict(self._restored, self._of(planned))

@@ -7,6 +7,7 @@ it. Free rules get the same model, steps, batches and seeds.
 import json
 import math
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -18,8 +19,10 @@ from tandem_engine.data.corpus import Corpus
 from tandem_engine.data.sampler import MixtureSampler, first_rows
 from tandem_engine.learning import adamw_settings, training_schedule
 from tandem_engine.mixtures import natural, temperature, uniform, unimax
-from tandem_engine.models.gpt_neox import build_gpt_neox, mean_loss, sequence_losses
+from tandem_engine.models.causal_lm import build_model
+from tandem_engine.models.losses import mean_loss, sequence_losses
 from tandem_engine.reporting import Emit
+from tandem_engine.task_metrics import Question, questions_of, score
 from tandem_engine.twins import Twin
 
 
@@ -30,8 +33,8 @@ def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
     them break the bounds.
     """
     evaluation, training = spec.evaluation, spec.training
-    tokens = [domain.statistics.train_tokens for domain in corpus.domains]
-    budget = evaluation.steps * training.batch_size * training.context_length
+    tokens = [domain.statistics.train_loss_tokens for domain in corpus.domains]
+    budget = round(evaluation.steps * training.batch_size * _loss_tokens_per_row(corpus))
     rules: dict[str, Callable[[], Sequence[float]]] = {
         "natural": lambda: natural(tokens),
         "uniform": lambda: uniform(len(tokens)),
@@ -47,6 +50,14 @@ def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
     return free
 
 
+def _loss_tokens_per_row(corpus: Corpus) -> float:
+    """Return the loss-bearing tokens of a row, averaged over all rows of the domains."""
+    if corpus.packed:
+        return corpus.context_length
+    rows = sum(domain.statistics.train_sequences for domain in corpus.domains)
+    return sum(domain.statistics.train_loss_tokens for domain in corpus.domains) / rows
+
+
 class StageTwo:
     """All stage-two runs of a job; resumable between steps."""
 
@@ -57,7 +68,12 @@ class StageTwo:
         device: torch.device,
         mixtures: dict[str, list[float]],
     ) -> None:
-        """Take a corpus, a resolved specification, the device and shares by mixture name."""
+        """Take a corpus, a resolved specification, the device and shares by mixture name.
+
+        Raises:
+            DatasetMalformedError: a test record's completion is none of its choices.
+        """
+        self._questions = scored_records(corpus, spec)
         self._corpus = corpus
         self._spec = spec
         self._device = device
@@ -114,13 +130,37 @@ class StageTwo:
                 self._current = run.state_dict()
                 checkpoint()
             stop_here()
+        losses = losses_on_test(run.twin.model, self._corpus, self._spec, self._device)
+        weights = [judge.weight for judge in self._corpus.judges]
         return StageTwoRun(
             mixture=name,
             seed=seed,
             alpha=shares,
             epochs=run.sampler.epochs,
-            test_loss=losses_on_test(run.twin.model, self._corpus, self._spec, self._device),
+            test_loss=losses,
+            average_loss=fmean(losses, weights),
+            metrics=self._metrics(run.twin.model),
         )
+
+    def _metrics(self, model: nn.Module) -> list[float | None] | None:
+        """Return the score per domain, None where a domain has no task; None without any task."""
+        tokenizer = self._corpus.tokenizer
+        if tokenizer is None or not any(self._questions):
+            return None
+        return [
+            score(
+                model,
+                questions,
+                tokenizer,
+                self._spec.evaluation,
+                context_length=self._corpus.context_length,
+                device=self._device,
+                batch_size=self._spec.training.batch_size,
+            )
+            if questions
+            else None
+            for questions in self._questions
+        ]
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that must survive a restart."""
@@ -141,7 +181,7 @@ class _Run:
     def __init__(self, corpus: Corpus, spec: JobSpec, device: torch.device, seed: int) -> None:
         self._batch_size = spec.training.batch_size
         self._device = device
-        model = build_gpt_neox(
+        model = build_model(
             spec.model,
             vocabulary=corpus.vocabulary_size,
             context_length=spec.training.context_length,
@@ -160,7 +200,8 @@ class _Run:
 
     def train(self, alpha_M: Tensor, rate_factor: float) -> None:
         batch = self.sampler.by_mixture(self._batch_size, alpha_M)
-        loss = sequence_losses(self.twin.model, batch.rows.to(self._device)).mean()
+        losses_R = sequence_losses(self.twin.model, batch.rows.to(self._device))
+        loss = (batch.train_weights(alpha_M).to(losses_R) * losses_R).sum()
         self.twin.step(loss, rate_factor=rate_factor)
         self.step += 1
 
@@ -180,12 +221,31 @@ class _Run:
 def losses_on_test(
     model: nn.Module, corpus: Corpus, spec: JobSpec, device: torch.device
 ) -> list[float]:
-    """Return the test loss per domain in nats per token, on the same sequences for every model."""
+    """Return the test loss per target, or per domain without targets, in nats per token.
+
+    The sequences are the same for every model.
+    """
     losses = []
-    for domain in corpus.domains:
+    for judge in corpus.judges:
         rows = first_rows(
-            domain.test, domain.name, seed=spec.seed, count=spec.evaluation.test_sequences
+            judge.test, judge.name, seed=spec.seed, count=spec.evaluation.test_sequences
         )
         tokens = torch.from_numpy(rows).to(device)
         losses.append(mean_loss(model, tokens, batch_size=spec.training.batch_size))
     return losses
+
+
+def scored_records(corpus: Corpus, spec: JobSpec) -> list[list[Question]]:
+    """Return the test records per domain that are scored; empty for a domain without a task.
+
+    Raises:
+        DatasetMalformedError: a record's completion is none of its choices.
+    """
+    by_name = {domain.name: domain for domain in spec.domains}
+    count = spec.evaluation.metric_records
+    return [
+        questions_of(domain, by_name[domain.name], corpus.tokenizer, seed=spec.seed, count=count)
+        if corpus.tokenizer is not None and by_name[domain.name].task != "none"
+        else []
+        for domain in corpus.domains
+    ]

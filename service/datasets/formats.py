@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.datasets.problems import DatasetProblem
+from tandem_engine.contracts.conversations import RECORD_FIELDS, RecordError, conversation_of
 from tandem_engine.contracts.formats import FileFormat
+from tandem_engine.contracts.sources import RecordKind, SourceSpec
 from tandem_engine.errors import DatasetMalformedError
 
 LONGEST_RECORD = 64 * 2**20
@@ -20,24 +22,39 @@ _PARQUET_ROWS = 64
 _MALFORMED = DatasetMalformedError.code
 
 
-def texts(stream: BinaryIO, path: Path, file_format: FileFormat, text_field: str) -> Iterator[str]:
-    """Yield the texts of a file, blank ones too.
+def texts(
+    stream: BinaryIO, path: Path, file_format: FileFormat, source: SourceSpec
+) -> Iterator[str]:
+    """Yield the texts of a file, blank ones too; of a conversation what its turns say.
 
     Raises:
         DatasetProblem: a record is not what the format says.
     """
-    if file_format == "jsonl":
-        yield from _json_lines(stream, path, text_field)
-    elif file_format == "parquet":
-        yield from _parquet_rows(stream, path, text_field)
-    else:
+    if file_format == "text":
         # A file cut off at the limit may end inside of a character.
         raw = stream.read(LONGEST_RECORD)
         errors = "ignore" if len(raw) == LONGEST_RECORD else "strict"
         yield _decoded(raw.removeprefix(_BYTE_ORDER_MARK), path, "the text", errors=errors)
+        return
+    rows = {"jsonl": _json_lines, "parquet": _parquet_rows}[file_format]
+    for where, row in rows(stream, path, source):
+        if source.records == "text":
+            yield _checked(row[source.text_field], path, where, source.text_field)
+        else:
+            yield _said(row, path, where, source.records)
 
 
-def _json_lines(stream: BinaryIO, path: Path, text_field: str) -> Iterator[str]:
+def _said(row: dict[str, Any], path: Path, where: str, kind: RecordKind) -> str:
+    try:
+        found = conversation_of(row, kind)
+    except RecordError as error:
+        raise DatasetProblem(_MALFORMED, f"{path}: {where}: {error}", error.hint) from error
+    return "\n".join(message.content for message in found.messages)
+
+
+def _json_lines(
+    stream: BinaryIO, path: Path, source: SourceSpec
+) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
     while raw := stream.readline(LONGEST_RECORD):
         number += 1
@@ -45,10 +62,10 @@ def _json_lines(stream: BinaryIO, path: Path, text_field: str) -> Iterator[str]:
             return
         line = raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw
         if decoded := _decoded(line, path, f"line {number}").strip():
-            yield _text_of(decoded, path, f"line {number}", text_field)
+            yield f"line {number}", _object_of(decoded, path, f"line {number}", source)
 
 
-def _text_of(line: str, path: Path, where: str, text_field: str) -> str:
+def _object_of(line: str, path: Path, where: str, source: SourceSpec) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -61,36 +78,41 @@ def _text_of(line: str, path: Path, where: str, text_field: str) -> str:
         raise DatasetProblem(
             _MALFORMED,
             f"{path}: {where} is a JSON {type(record).__name__}, not an object",
-            f'write each line as {{"{text_field}": "..."}}',
+            f'write each line as {{"{source.text_field}": "..."}}',
         )
-    if text_field not in record:
+    if source.records == "text" and source.text_field not in record:
         raise DatasetProblem(
             _MALFORMED,
-            f"{path}: {where} has no field {text_field!r}; it has {_listed(list(record))}",
+            f"{path}: {where} has no field {source.text_field!r}; it has {_listed(list(record))}",
             "set text_field to the field that holds the text, or add it to the record",
         )
-    return _checked(record[text_field], path, where, text_field)
+    return record
 
 
-def _parquet_rows(stream: BinaryIO, path: Path, text_field: str) -> Iterator[str]:
+def _parquet_rows(
+    stream: BinaryIO, path: Path, source: SourceSpec
+) -> Iterator[tuple[str, dict[str, Any]]]:
     number = 0
+    kind = source.records
+    wanted = [source.text_field] if kind == "text" else [*RECORD_FIELDS[kind]]
     try:
         parquet = pq.ParquetFile(stream)
         names = parquet.schema_arrow.names
-        if text_field not in names:
+        if kind == "text" and source.text_field not in names:
             raise DatasetProblem(
                 _MALFORMED,
-                f"{path} has no column {text_field!r}; it has {_listed(names)}",
+                f"{path} has no column {source.text_field!r}; it has {_listed(names)}",
                 "set text_field to the column that holds the text",
             )
-        for batch in parquet.iter_batches(_PARQUET_ROWS, columns=[text_field]):
-            for value in batch.column(text_field).to_pylist():
+        columns = [name for name in wanted if name in names]
+        for batch in parquet.iter_batches(_PARQUET_ROWS, columns=columns):
+            for row in batch.to_pylist():
                 number += 1
-                yield _checked(value, path, f"record {number}", text_field)
+                yield f"record {number}", row
     except UnicodeDecodeError as error:
         raise DatasetProblem(
             _MALFORMED,
-            f"{path}: column {text_field!r} is not UTF-8: {error}",
+            f"{path}: column {' or '.join(map(repr, wanted))} is not UTF-8: {error}",
             "write the text as UTF-8",
         ) from error
     except (pa.ArrowException, OSError) as error:

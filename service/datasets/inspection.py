@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from service.datasets.files import local_path, open_below, resolve_below
+from service.datasets.files import local_path, open_below
 from service.datasets.formats import texts
+from service.datasets.models import inspect_model, inspect_tokenizer
 from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
-from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.formats import format_of
-from tandem_engine.contracts.parts import fills_three_parts
+from tandem_engine.contracts.parts import fills_parts
+from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.contracts.targets import TargetSpec
 from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, InvalidSpecError
-
-MIN_DOCUMENTS = 3
-"""One each for the train, the validation and the test part."""
 
 FIRST_RECORDS = 20
 """Records of every file that are looked at."""
@@ -33,10 +32,12 @@ _SHOWN = 500
 
 @dataclass
 class _Seen:
-    """What was read of a domain so far."""
+    """What was read of a domain or target so far."""
 
     row_tokens: int
-    """Tokens that each of the three parts needs: context_length + 1."""
+    """Tokens that each part needs: context_length + 1, of conversations any."""
+    parts: int
+    """Parts to fill: train, validation and test, of a target only the last two."""
     documents: set[bytes] = field(default_factory=set)
     tokens: list[int] = field(default_factory=list)
     bytes: int = 0
@@ -60,19 +61,19 @@ class _Seen:
 
     @property
     def suffices(self) -> bool:
-        """Tell if what was read is enough for three parts, without looking at each document.
+        """Tell if what was read is enough for all parts, without looking at each document.
 
         A document is not cut: a large one fills one part, and small ones overshoot a part by less
         than a row.
         """
-        open_parts = max(0, MIN_DOCUMENTS - self.large)
+        open_parts = max(0, self.parts - self.large)
         filled = self.tokens_of_small >= 2 * open_parts * self.row_tokens
-        return (filled and len(self.documents) >= MIN_DOCUMENTS) or self.bytes >= MOST_BYTES
+        return (filled and len(self.documents) >= self.parts) or self.bytes >= MOST_BYTES
 
     @property
     def fills(self) -> bool:
-        """Tell if all that was read fills three parts, document by document."""
-        return self.suffices or fills_three_parts(self.tokens, self.row_tokens)
+        """Tell if all that was read fills all parts, document by document."""
+        return self.suffices or fills_parts(self.tokens, self.row_tokens, self.parts)
 
 
 def inspect(
@@ -82,90 +83,75 @@ def inspect(
 
     Args:
         spec: The resolved specification.
-        positions: Place of each domain in the request (the specification sorts them).
+        positions: Place of each domain and each target in its list of the request (the
+            specification sorts them).
         roots: Folders that data may come from.
     """
     problems: list[FieldProblem] = []
-    row_tokens = spec.training.context_length + 1
-    for domain in spec.domains:
-        where = f"/spec/domains/{positions[domain.name]}"
-        problems += _inspect_domain(domain, where, row_tokens, roots)
-    if spec.tokenizer.path is not None:
-        problems += _inspect_tokenizer(spec.tokenizer.path, roots)
+    # A conversation is a row by itself, however short.
+    row_tokens = 1 if spec.scenario == "sft" else spec.training.context_length + 1
+    for source in (*spec.domains, *spec.targets):
+        where = f"/spec/{source.section}/{positions[source.name]}"
+        parts = 2 if isinstance(source, TargetSpec) else 3
+        problems += _inspect_source(source, where, _Seen(row_tokens, parts), roots)
+    problems += inspect_tokenizer(spec.tokenizer, roots)
+    problems += inspect_model(spec.model, roots)
     return problems
 
 
-def _inspect_domain(
-    domain: DomainSpec, where: str, row_tokens: int, roots: Sequence[Path]
+def _inspect_source(
+    source: SourceSpec, where: str, seen: _Seen, roots: Sequence[Path]
 ) -> list[FieldProblem]:
-    seen = _Seen(row_tokens)
     problems: list[FieldProblem] = []
-    for index, uri in enumerate(domain.uris):
+    for index, uri in enumerate(source.uris):
         try:
-            _read(domain, uri, seen, roots)
+            _read(source, uri, seen, roots)
         except DatasetProblem as problem:
             pointer = f"{where}/uris/{index}"
             problems.append(
                 FieldProblem(pointer, problem.code, problem.message, uri[:_SHOWN], problem.hint)
             )
     # Whether the rest is enough cannot be said while files are missing.
-    return problems or _check_size(domain, where, seen)
+    return problems or _check_size(source, where, seen)
 
 
-def _read(domain: DomainSpec, uri: str, seen: _Seen, roots: Sequence[Path]) -> None:
+def _read(source: SourceSpec, uri: str, seen: _Seen, roots: Sequence[Path]) -> None:
     path = local_path(uri)
     try:
-        file_format = format_of(domain, path)
+        file_format = format_of(source, path)
     except InvalidSpecError as error:
         raise DatasetProblem(error.code, error.message, error.hint) from error
     with open_below(uri, roots) as stream:
-        records = texts(stream, path, file_format, domain.text_field)
+        records = texts(stream, path, file_format, source)
         for number, text in enumerate(records, start=1):
             seen.add(text)
             if number >= FIRST_RECORDS and seen.suffices:
                 return
 
 
-def _check_size(domain: DomainSpec, where: str, seen: _Seen) -> list[FieldProblem]:
+def _check_size(source: SourceSpec, where: str, seen: _Seen) -> list[FieldProblem]:
     if seen.fills:
         return []
+    kind = source.section.removesuffix("s")
     if not seen.documents:
         return [
             FieldProblem(
                 f"{where}/uris",
                 DatasetEmptyError.code,
-                f"domain {domain.name!r} holds no text: its files are empty or blank",
-                domain.name,
-                "add documents to its files, or remove the domain",
+                f"{kind} {source.name!r} holds no text: its files are empty or blank",
+                source.name,
+                f"add documents to its files, or remove the {kind}",
             )
         ]
+    parts = "train, validation and test" if seen.parts > 2 else "validation and test"  # noqa: PLR2004
     return [
         FieldProblem(
             f"{where}/uris",
             DomainTooSmallError.code,
-            f"domain {domain.name!r} has {len(seen.documents)} distinct documents with at most "
-            f"{sum(seen.tokens)} tokens; documents are not cut, and each of train, validation and "
-            f"test needs documents with {seen.row_tokens} tokens (context_length + 1) together",
-            domain.name,
+            f"{kind} {source.name!r} has {len(seen.documents)} distinct documents with at most "
+            f"{sum(seen.tokens)} tokens; documents are not cut, and each of {parts} "
+            f"needs documents with {seen.row_tokens} tokens (context_length + 1) together",
+            source.name,
             "add documents, cut long ones into several, or lower training.context_length",
-        )
-    ]
-
-
-def _inspect_tokenizer(path: str, roots: Sequence[Path]) -> list[FieldProblem]:
-    pointer = "/spec/tokenizer/path"
-    try:
-        place = resolve_below(Path(path), roots)
-    except DatasetProblem as problem:
-        return [FieldProblem(pointer, problem.code, problem.message, path[:_SHOWN], problem.hint)]
-    if place.is_dir():
-        return []
-    return [
-        FieldProblem(
-            pointer,
-            "tokenizer_unreadable",
-            f"{path} is no folder",
-            path[:_SHOWN],
-            "give the folder of a saved tokenizer, on the machines that run service and job",
         )
     ]

@@ -124,7 +124,11 @@ def _resolved(spec: JobSpec) -> JobSpec:
 
 
 def _check_files(context: Context, spec: JobSpec, body: Any) -> None:
-    positions = {domain["name"]: index for index, domain in enumerate(body["spec"]["domains"])}
+    positions = {
+        source["name"]: index
+        for section in ("domains", "targets")
+        for index, source in enumerate(body["spec"].get(section) or [])
+    }
     problems = inspect(spec, positions, context.settings.roots)
     if not problems:
         return

@@ -28,7 +28,15 @@ class DomainStatisticsRead(_Part):
     train_sequences: int = Field(
         description="Packed sequences of the train part.", examples=[202_890]
     )
-    natural_share: float = Field(description="Share of all train tokens, 0 to 1.", examples=[0.572])
+    natural_share: float = Field(
+        description="Share of all train tokens that bear loss, 0 to 1.", examples=[0.572]
+    )
+    train_loss_tokens: int = Field(
+        default=0,
+        description="Train tokens that bear loss: all of them, and in the scenario `sft` those of "
+        "responses; 0 in results of older releases.",
+        examples=[25_970_000],
+    )
     fingerprint: str = Field(
         description="sha256 over the documents in order.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
@@ -44,19 +52,65 @@ class StageTwoRead(_Part):
         description="Passes over each domain's train part.", examples=[[1.2, 3.4]]
     )
     perplexity: list[float] = Field(
-        description="exp of the test loss per domain, no unit.", examples=[[12.1, 8.4]]
+        description="exp of the test loss per entry of `evaluated_on`, no unit.",
+        examples=[[12.1, 8.4]],
     )
     average_perplexity: float = Field(
-        description="exp of the mean of the domains' test losses, no unit.", examples=[10.08]
+        description="exp of `average_loss`, no unit.", examples=[10.08]
     )
     average_loss: float = Field(
-        description="Mean of the domains' test losses, nats per token.", examples=[2.311]
+        description="Mean of the test losses, of targets by their weights, nats per token.",
+        examples=[2.311],
     )
     average_loss_sd: float | None = Field(
         description="Standard deviation between seeds, nats per token; null with one seed.",
         examples=[0.004],
     )
     seeds: int = Field(description="Models trained.", examples=[2])
+    metrics: list[float | None] | None = Field(
+        default=None,
+        description="Score per domain, mean over seeds, 0 to 1: ROUGE-L or accuracy by the "
+        "domain's `task`, null without one; null when no domain has a task.",
+        examples=[[0.41, None]],
+    )
+    metrics_sd: list[float | None] | None = Field(
+        default=None,
+        description="Standard deviation of the scores between seeds; null with one seed.",
+        examples=[[0.02, None]],
+    )
+
+
+class EvidenceRead(_Part):
+    """What the trajectories say; distances of mixtures are in L1, from 0 to 2."""
+
+    moved: float = Field(description="Of the result from the start.", examples=[0.31])
+    null_moved: float | None = Field(
+        description="Distance that noise alone would give: the mean over runs of the same steps "
+        "with the sign of each Delta drawn at random.",
+        examples=[0.09],
+    )
+    null_moved_high: float | None = Field(
+        description="Its 95 % quantile; a result that moved less is no signal.", examples=[0.14]
+    )
+    travel: float = Field(
+        description="Sum of all changes of alpha in a run, mean over seeds.", examples=[0.9]
+    )
+    drift: float | None = Field(
+        description="Between the last two tenths of the episodes; null with too few.",
+        examples=[0.02],
+    )
+    delta_cosine: float | None = Field(
+        description="Of the centred halves of Delta, mean over episodes, -1 to 1.", examples=[0.6]
+    )
+    seed_agreement: float | None = Field(
+        description="Mean cosine between two seeds of how alpha moved; null with one seed.",
+        examples=[0.93],
+    )
+    generalisation_gap: list[float] = Field(
+        description="Validation minus train loss of u per domain, mean over the last tenth of the "
+        "episodes, nats per token.",
+        examples=[[0.12, 0.4]],
+    )
 
 
 class VerdictRead(_Part):
@@ -75,6 +129,22 @@ class VerdictRead(_Part):
     warnings: list[str] = Field(
         description="Reasons for care, among them the bounds on shares that held.",
         examples=[["the cap of 4 epochs holds for domain code at 0.12"]],
+    )
+    evidence: EvidenceRead | None = Field(
+        default=None,
+        description="The numbers behind it; null in results of older releases.",
+        examples=[
+            {
+                "moved": 0.31,
+                "null_moved": 0.09,
+                "null_moved_high": 0.14,
+                "travel": 0.9,
+                "drift": 0.02,
+                "delta_cosine": 0.6,
+                "seed_agreement": 0.93,
+                "generalisation_gap": [0.12, 0.4],
+            }
+        ],
     )
 
 
@@ -148,6 +218,12 @@ class ResultRead(_Part):
     stage_two: list[StageTwoRead] = Field(
         description="The learned mixture and the free rules, tested; empty without stage two.",
         examples=[[]],
+    )
+    evaluated_on: list[str] = Field(
+        default=[],
+        description="What the test losses are of, in their order: the targets, or the domains; "
+        "empty in results of older releases, where they are of the domains.",
+        examples=[["code", "manuals"]],
     )
     verdict: VerdictRead = Field(
         description="Whether the learned mixture beats the free rules.",

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from service.jobs.lifecycle import TERMINAL, JobState
 from service.jobs.models import Job
 from service.jobs.repository.trajectory import PointRow, read_points, rewound_since
-from service.jobs.views import domain_names
+from service.jobs.views import domain_names, target_names
 from tandem_engine.contracts.records import TrajectoryPoint
 
 DEFAULT_LIMIT = 1000
@@ -26,8 +26,9 @@ MAX_LIMIT = 10_000
 POLL_AFTER_MS = 2000
 
 FIELDS = [name for name in TrajectoryPoint.model_fields if name != "type"]
-PER_DOMAIN = ("alpha", "delta", "train_loss", "validation_loss", "epochs")
-SCALARS = [name for name in FIELDS if name not in PER_DOMAIN]
+PER_DOMAIN = ("alpha", "delta", "train_loss", "validation_loss", "gap", "epochs")
+PER_TARGET = "target_loss"
+SCALARS = [name for name in FIELDS if name not in {*PER_DOMAIN, PER_TARGET}]
 
 
 @dataclass(frozen=True)
@@ -100,14 +101,22 @@ def as_json(page: Page) -> bytes:
 
 def as_csv(page: Page) -> str:
     """Write a page as one row per episode; `alpha:<domain>` and so on are columns."""
-    names = domain_names(page.job)
+    names, targets = domain_names(page.job), target_names(page.job)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow([*SCALARS, *(f"{field}:{name}" for field in PER_DOMAIN for name in names)])
+    writer.writerow(
+        [
+            *SCALARS,
+            *(f"{field}:{name}" for field in PER_DOMAIN for name in names),
+            *(f"{PER_TARGET}:{name}" for name in targets),
+        ]
+    )
     for point in page.points:
         row = [_value(point, name) for name in SCALARS]
         for field in PER_DOMAIN:
-            row += _value(point, field)
+            # Points of an older release lack what is newer than they.
+            row += _value(point, field) or [None] * len(names)
+        row += _value(point, PER_TARGET) or [None] * len(targets)
         writer.writerow(["" if value is None else value for value in row])
     return buffer.getvalue()
 

@@ -36,20 +36,45 @@ class TrajectoryColumns(BaseModel):
     delta_norm: list[float] = Field(
         description="Norm of Delta, nats per token.", examples=[[0.022, 0.014]]
     )
+    delta_per_rate: list[float | None] = Field(
+        description="Norm of Delta over the learning rate, nats per token; null at a rate of 0.",
+        examples=[[7.3, 4.8]],
+    )
     train_loss: list[list[float]] = Field(
         description="Of u after probing, on the Delta batch, nats per token.",
         examples=[[[5.1, 5.3], [4.8, 5.0]]],
     )
     validation_loss: list[list[float]] = Field(
-        description="Of u after probing, nats per token.", examples=[[[5.2, 5.4], [4.9, 5.1]]]
+        description="Of u at the end of the episode, on some sequences of each domain's "
+        "validation part, nats per token.",
+        examples=[[[5.2, 5.4], [4.9, 5.1]]],
+    )
+    gap: list[list[float] | None] = Field(
+        description="Generalisation gap: validation_loss - train_loss, nats per token.",
+        examples=[[[0.1, 0.1], [0.1, 0.1]]],
+    )
+    target_loss: list[list[float] | None] = Field(
+        description="As validation_loss, per target in the order of their names; null without "
+        "targets.",
+        examples=[[None, None]],
     )
     twin_distance: list[float] = Field(
         description="Euclidean norm of u - w after probing.", examples=[[0.5, 0.6]]
+    )
+    distance_per_rate: list[float | None] = Field(
+        description="That over learning rate x probing steps; null at a rate of 0.",
+        examples=[[33.0, 41.0]],
+    )
+    gradient_cosine: list[float | None] = Field(
+        description="Cosine of the gradients of u's training loss on two batches, -1 to 1; null "
+        "in episodes that do not measure it.",
+        examples=[[0.62, None]],
     )
     learning_rate: list[float] = Field(
         description="Of u at the end of the episode.", examples=[[0.003, 0.0029]]
     )
     entropy: list[float] = Field(description="Of alpha, in nats.", examples=[[0.69, 0.67]])
+    smallest_share: list[float | None] = Field(description="Of alpha.", examples=[[0.45, 0.4]])
     travel: list[float] = Field(
         description="Sum of |alpha change| in L1 so far, no unit.", examples=[[0.1, 0.2]]
     )

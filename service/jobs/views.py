@@ -17,6 +17,11 @@ def domain_names(job: Job) -> list[str]:
     return [domain["name"] for domain in job.spec["domains"]]
 
 
+def target_names(job: Job) -> list[str]:
+    """Return the names in the order of every per-target list; an older job has none."""
+    return [target["name"] for target in job.spec.get("targets", [])]
+
+
 def total_episodes(spec: Json) -> int:
     """Return the episodes of all runs of a job; a specification of an older release has one run."""
     learning = spec["learning"]

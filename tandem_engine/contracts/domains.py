@@ -4,38 +4,20 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from tandem_engine.contracts.base import Contract
+from tandem_engine.contracts.sources import SourceSpec
 
-DOMAIN_NAME = r"^[A-Za-z0-9][A-Za-z0-9 ._()/+-]{0,127}$"
 SHARE_TOLERANCE = 1e-9
 """How far typed-in shares may miss a sum of 1 by rounding."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Task = Literal["none", "open_ended", "multiple_choice", "yes_no"]
 
 
-class DomainSpec(Contract):
+class DomainSpec(SourceSpec):
     """One dataset whose share is learned."""
 
-    name: str = Field(pattern=DOMAIN_NAME, description="Unique name.", examples=["manuals"])
-    uris: list[str] = Field(
-        min_length=1,
-        max_length=1000,
-        description="Files of the domain: absolute paths or `file://` URIs.",
-        examples=[["file:///data/manuals.jsonl"]],
-    )
-    format: Literal["auto", "jsonl", "parquet", "text"] = Field(
-        default="auto",
-        description="File format; `auto` goes by the file's ending. A text file is one document.",
-        examples=["jsonl"],
-    )
-    text_field: str = Field(
-        default="text",
-        min_length=1,
-        description="Field (JSON lines) or column (Parquet) that holds a document's text.",
-        examples=["text"],
-    )
     minimum_share: Share | None = Field(
         default=None,
         description="Smallest share of tokens that may be learned, 0 to 1; null is 0.",
@@ -53,19 +35,21 @@ class DomainSpec(Contract):
         "in the manifest / target_tokens. null is no cap.",
         examples=[4.0],
     )
-
-    @field_validator("uris")
-    @classmethod
-    def _are_local_and_unique(cls, uris: list[str]) -> list[str]:
-        for uri in uris:
-            if not uri.startswith(("/", "file:///")):
-                msg = f"{uri!r} is neither an absolute path nor a file:// URI"
-                raise ValueError(msg)
-            if "\0" in uri:
-                raise ValueError("a URI holds a NUL character; remove it")
-        if len(set(uris)) != len(uris):
-            raise ValueError("the same URI is listed twice; list it once")
-        return uris
+    task: Task = Field(
+        default="none",
+        description="How stage two scores responses to the domain's test prompts, beside the loss "
+        "(scenario `sft`): `open_ended` by ROUGE-L of a greedy answer; `multiple_choice` by how "
+        "often the completion is the likeliest of the record's `choices`; `yes_no` likewise among "
+        "`answers`.",
+        examples=["open_ended"],
+    )
+    answers: list[str] = Field(
+        default=["yes", "no"],
+        min_length=2,
+        max_length=16,
+        description="The possible completions of a `yes_no` task, as they are written in the data.",
+        examples=[["Yes", "No"]],
+    )
 
     @model_validator(mode="after")
     def _bounds_leave_a_share(self) -> Self:

@@ -5,13 +5,14 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from tandem_engine.contracts.base import Contract, Count, Fraction, Positive
-from tandem_engine.contracts.domains import DOMAIN_NAME, Share
+from tandem_engine.contracts.domains import Share
+from tandem_engine.contracts.sources import SOURCE_NAME
 
 MixtureName = Literal["natural", "uniform", "temperature", "unimax"]
 LEARNED = "tandem"
 """Name of the learned mixture among the others."""
 
-CustomName = Annotated[str, Field(pattern=DOMAIN_NAME)]
+CustomName = Annotated[str, Field(pattern=SOURCE_NAME)]
 
 
 class SplitSpec(Contract):
@@ -55,6 +56,14 @@ class EvaluationSpec(Contract):
     )
     test_sequences: Count = Field(
         default=64, description="Test sequences per domain, at most.", examples=[64]
+    )
+    metric_records: Count = Field(
+        default=32,
+        description="Test records per domain with a `task` that are scored, at most.",
+        examples=[100],
+    )
+    metric_tokens: Count = Field(
+        default=64, description="Longest answer to an open-ended prompt, tokens.", examples=[64]
     )
     checkpoint_every: Count = Field(
         default=500, description="Steps of a stage-two model between checkpoints.", examples=[500]

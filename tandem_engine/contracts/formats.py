@@ -3,7 +3,7 @@
 from pathlib import PurePath
 from typing import Literal
 
-from tandem_engine.contracts.domains import DomainSpec
+from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.errors import InvalidSpecError
 
 FileFormat = Literal["jsonl", "parquet", "text"]
@@ -19,19 +19,19 @@ _ENDINGS: dict[str, FileFormat] = {
 }
 
 
-def format_of(domain: DomainSpec, path: PurePath) -> FileFormat:
-    """Return the format of one of a domain's files.
+def format_of(source: SourceSpec, path: PurePath) -> FileFormat:
+    """Return the format of one of a source's files.
 
     Raises:
         InvalidSpecError: the format is `auto` and the ending says nothing.
     """
-    if domain.format != "auto":
-        return domain.format
+    if source.format != "auto":
+        return source.format
     ending = path.suffix.lower()
     if ending not in _ENDINGS:
         raise InvalidSpecError(
             f"the ending {ending!r} of {path} does not tell its format",
-            field=f"domains.{domain.name}.format",
+            field=f"{source.section}.{source.name}.format",
             value=path,
             hint=f"set format to jsonl, parquet or text, or use an ending of {', '.join(_ENDINGS)}",
         )

@@ -49,7 +49,10 @@ class DomainStatistics(Contract):
     validation_tokens: int
     test_tokens: int
     train_sequences: int
-    natural_share: float
+    natural_share: float = Field(description="of the train tokens that bear loss")
+    train_loss_tokens: int = Field(
+        default=0, description="train tokens that bear loss: all, and in `sft` those of responses"
+    )
     fingerprint: str = Field(description="sha256 over the documents in order")
 
 
@@ -88,11 +91,31 @@ class TrajectoryPoint(Contract):
         description="cosine of the centred Deltas of two half batches, -1 to 1; near 0 is noise"
     )
     delta_norm: float
+    delta_per_rate: float | None = Field(
+        default=None, description="norm of Delta over the learning rate; null at a rate of 0"
+    )
     train_loss: list[float] = Field(description="of u after probing, on the Delta batch")
-    validation_loss: list[float] = Field(description="of u after probing")
+    validation_loss: list[float] = Field(
+        description="of u at the end of the episode, on the domains' validation parts"
+    )
+    target_loss: list[float] | None = Field(
+        default=None, description="the same per target; null without targets"
+    )
     twin_distance: float = Field(description="Euclidean norm of u - w after probing")
+    distance_per_rate: float | None = Field(
+        default=None, description="that over learning rate x K; null at a rate of 0"
+    )
+    gradient_cosine: float | None = Field(
+        default=None,
+        description="cosine of the gradients of u's training loss on the two half batches of "
+        "Delta (Figure 2); null in episodes that do not measure it",
+    )
+    gap: list[float] = Field(
+        default=[], description="validation_loss - train_loss, nats per token (Figure 9)"
+    )
     learning_rate: float
     entropy: float = Field(description="of alpha, in nats")
+    smallest_share: float | None = Field(default=None, description="of alpha")
     travel: float = Field(description="sum over episodes of |alpha change| in L1, so far")
     tokens: int = Field(description="training tokens of u so far")
     epochs: list[float] = Field(description="passes over each domain's train sequences so far")
@@ -121,7 +144,12 @@ class StageTwoRun(Contract):
     seed: int
     alpha: list[float]
     epochs: list[float]
-    test_loss: list[float]
+    test_loss: list[float] = Field(description="per target, or per domain without targets")
+    average_loss: float = Field(description="mean of `test_loss`, by the targets' weights")
+    metrics: list[float | None] | None = Field(
+        default=None,
+        description="score per domain, 0 to 1, null without a task; null if no domain has one",
+    )
 
 
 class StageTwoRow(Contract):
@@ -135,6 +163,39 @@ class StageTwoRow(Contract):
     average_loss: float
     average_loss_sd: float | None = Field(description="between seeds; null with one seed")
     seeds: int
+    metrics: list[float | None] | None = Field(
+        default=None, description="mean score per domain over seeds, as in `StageTwoRun`"
+    )
+    metrics_sd: list[float | None] | None = Field(
+        default=None, description="between seeds; null with one seed"
+    )
+
+
+class Evidence(Contract):
+    """What the trajectories say about the learned mixture; distances of mixtures are in L1."""
+
+    moved: float = Field(description="distance of the result from the start")
+    null_moved: float | None = Field(
+        default=None, description="what noise alone would give, mean over draws of signs"
+    )
+    null_moved_high: float | None = Field(
+        default=None, description="its 95 % quantile; a result below it is no signal"
+    )
+    travel: float = Field(description="sum of all changes of alpha in a run, mean over seeds")
+    drift: float | None = Field(
+        default=None, description="between the last two tenths; null with fewer than two episodes"
+    )
+    delta_cosine: float | None = Field(
+        default=None, description="of the centred halves of Delta, mean over episodes, -1 to 1"
+    )
+    seed_agreement: float | None = Field(
+        default=None,
+        description="mean cosine between two seeds of how alpha moved; null with one seed",
+    )
+    generalisation_gap: list[float] = Field(
+        default=[],
+        description="validation minus train loss of u per domain at the end, nats per token",
+    )
 
 
 class Verdict(Contract):
@@ -144,6 +205,7 @@ class Verdict(Contract):
     text: str
     best_mixture: str | None
     warnings: list[str]
+    evidence: Evidence | None = None
 
 
 class MixtureResult(Contract):
@@ -182,6 +244,9 @@ class ResultRecord(Contract):
     mixture: MixtureResult
     domains: list[DomainStatistics]
     stage_two: list[StageTwoRow]
+    evaluated_on: list[str] = Field(
+        default=[], description="names of the test losses' columns: the targets, or the domains"
+    )
     verdict: Verdict
     manifest: ManifestSummary
     episodes: int

@@ -13,9 +13,10 @@ from tandem_engine.contracts.domains import DomainSpec, require_feasible_shares
 from tandem_engine.contracts.evaluation import EvaluationSpec, SplitSpec
 from tandem_engine.contracts.models import ModelSpec, TokenizerSpec
 from tandem_engine.contracts.priors import require_mixture
+from tandem_engine.contracts.targets import TargetSpec
 from tandem_engine.contracts.training import LearningSpec, TrainingSpec
 
-Scenario = Literal["data_abundant", "data_restricted"]
+Scenario = Literal["data_abundant", "data_restricted", "sft"]
 
 
 class ManifestSpec(Contract):
@@ -52,7 +53,8 @@ class JobSpec(Contract):
 
     scenario: Scenario = Field(
         default="data_restricted",
-        description="Chooses the default preset.",
+        description="Chooses the default preset. `data_abundant` and `data_restricted` pretrain on "
+        "texts; `sft` fine-tunes on prompts and responses, of which only responses bear loss.",
         examples=["data_restricted"],
     )
     preset: str | None = Field(
@@ -70,6 +72,13 @@ class JobSpec(Contract):
                 {"name": "manuals", "uris": ["file:///data/manuals.jsonl"]},
             ]
         ],
+    )
+    targets: list[TargetSpec] = Field(
+        default=[],
+        max_length=64,
+        description="Text that the mixture is learned for: w validates on it and stage two tests "
+        "on it, in place of the domains' own held-back parts. It need not resemble a domain.",
+        examples=[[{"name": "exam", "uris": ["file:///data/exam.jsonl"], "weight": 1.0}]],
     )
     tokenizer: TokenizerSpec = Field(
         default=TokenizerSpec(), description="Tokenizer.", examples=[{"kind": "bytes"}]
@@ -110,6 +119,44 @@ class JobSpec(Contract):
         require_feasible_shares(domains)
         # The order of a request must not change a result: everything goes by name.
         return sorted(domains, key=lambda domain: domain.name)
+
+    @field_validator("targets")
+    @classmethod
+    def _targets_sorted_by_name(cls, targets: list[TargetSpec]) -> list[TargetSpec]:
+        names = [target.name for target in targets]
+        for name in names:
+            if names.count(name) > 1:
+                msg = f"target name {name!r} is used twice; names must differ"
+                raise ValueError(msg)
+        return sorted(targets, key=lambda target: target.name)
+
+    @model_validator(mode="after")
+    def _targets_have_names_of_their_own(self) -> Self:
+        for target in self.targets:
+            if target.name in self.domain_names:
+                msg = f"target {target.name!r} has the name of a domain; give it another"
+                raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _records_fit_the_scenario(self) -> Self:
+        for source in (*self.domains, *self.targets):
+            where = f"{source.section}.{source.name}"
+            if (self.scenario == "sft") == (source.records == "text"):
+                fix = "messages or prompt_completion" if self.scenario == "sft" else "text"
+                msg = (
+                    f"{where}.records is {source.records!r}, but the scenario is "
+                    f"{self.scenario!r}; set records to {fix}, or change the scenario"
+                )
+                raise ValueError(msg)
+            if source.records != "text" and source.format == "text":
+                msg = f"{where}.format is 'text', which holds no records; use jsonl or parquet"
+                raise ValueError(msg)
+        for domain in self.domains:
+            if domain.task != "none" and self.scenario != "sft":
+                msg = f"domains.{domain.name}.task is for the scenario 'sft'; leave it out"
+                raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _mixtures_are_of_the_domains(self) -> Self:

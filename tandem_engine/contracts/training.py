@@ -91,6 +91,12 @@ class LearningSpec(Contract):
     synchronise: bool = Field(
         default=True, description="Set w to u at every episode (Figure 7).", examples=[True]
     )
+    gradient_cosine_every: Annotated[int, Field(ge=0)] = Field(
+        default=10,
+        description="Episodes from one measurement of the agreement of gradients (Figure 2) to "
+        "the next; 0 is never. It costs one gradient on the Delta batch and changes nothing else.",
+        examples=[10],
+    )
     tail_fraction: Annotated[float, Field(gt=0, le=1)] = Field(
         default=0.1, description="The result is the mean of this last part.", examples=[0.1]
     )

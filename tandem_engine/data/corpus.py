@@ -10,17 +10,25 @@ batch of text; the largest single document must fit into memory.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.contracts.records import DomainStatistics, PhaseRecord, ProgressRecord
+from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.atomic import exclusive_lock, whole_directory
-from tandem_engine.data.build import DOCUMENTS_FILE, build_domain, split_file
+from tandem_engine.data.build import (
+    CHOICES_FILE,
+    DOCUMENTS_FILE,
+    build_source,
+    ends_file,
+    split_file,
+)
+from tandem_engine.data.examples import ExampleSplit
 from tandem_engine.data.fingerprints import FileFacts, inspect_file, require_unchanged
 from tandem_engine.data.packing import PackedSplit
 from tandem_engine.data.sources import SourceFile, source_files
@@ -29,13 +37,16 @@ from tandem_engine.data.tokenise import Tokenizer, load_tokenizer
 
 OnProgress = Callable[[ProgressRecord | PhaseRecord], None]
 
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 _STATISTICS_FILE = "statistics.json"
+
+
+RowSplit = PackedSplit | ExampleSplit
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """One domain, ready to draw rows from.
+    """One domain or target, ready to draw rows from; a target's train part is empty.
 
     `documents` is a structured array (`build.DOCUMENT_DTYPE`) with one element per document that
     is not blank, duplicates included, in reading order; its `uri` is a position in `source_uris`.
@@ -44,15 +55,17 @@ class Domain:
     name: str
     source_uris: list[str]
     statistics: DomainStatistics
-    train: PackedSplit
-    validation: PackedSplit
-    test: PackedSplit
+    train: RowSplit
+    validation: RowSplit
+    test: RowSplit
     documents: npt.NDArray[np.void]
+    weight: float = 1.0
+    """Weight of a target's loss; of a domain 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """The domains in the order of their names, and the tokenizer's facts."""
+    """Domains and targets in the order of their names, and the tokenizer's facts."""
 
     domains: list[Domain]
     context_length: int
@@ -60,6 +73,19 @@ class Corpus:
     tokenizer_fingerprint: str
     vocabulary_size: int
     end_of_text: int
+    targets: list[Domain] = field(default_factory=list)
+    tokenizer: Tokenizer | None = None
+    """None in a corpus that was not loaded from files."""
+
+    @property
+    def packed(self) -> bool:
+        """Tell if rows are cut out of texts; else each is a conversation."""
+        return isinstance(self.domains[0].train, PackedSplit)
+
+    @property
+    def judges(self) -> list[Domain]:
+        """What w validates on and stage two tests on: the targets, or else the domains."""
+        return self.targets or self.domains
 
 
 def load_corpus(spec: JobSpec, cache_dir: Path, on_progress: OnProgress) -> Corpus:
@@ -81,37 +107,44 @@ def load_corpus(spec: JobSpec, cache_dir: Path, on_progress: OnProgress) -> Corp
     entry = cache_dir / _key(spec, tokenizer, rule, facts)
     with exclusive_lock(cache_dir / f".{entry.name}.lock"):
         try:
-            domains = _open(entry, spec)
+            opened = _open(entry, spec, tokenizer)
         except (OSError, ValueError):  # not there yet, or damaged since
             _build(entry, spec, tokenizer, rule=rule, facts=facts, on_progress=on_progress)
-            domains = _open(entry, spec)
+            opened = _open(entry, spec, tokenizer)
     return Corpus(
-        domains=domains,
+        domains=opened[len(spec.targets) :],
         context_length=spec.training.context_length,
         tokenizer_name=tokenizer.name,
         tokenizer_fingerprint=tokenizer.fingerprint,
         vocabulary_size=tokenizer.vocabulary_size,
         end_of_text=tokenizer.end_of_text,
+        targets=opened[: len(spec.targets)],
+        tokenizer=tokenizer,
     )
 
 
+def _sources(spec: JobSpec) -> list[SourceSpec]:
+    # Targets first: what they hold is decided before a domain could train on it.
+    return [*spec.targets, *spec.domains]
+
+
 def _inspect(spec: JobSpec, on_progress: OnProgress) -> list[dict[str, FileFacts]]:
-    """Return, per domain, the facts of each file by URI."""
-    total = sum(len(domain.uris) for domain in spec.domains)
+    """Return, per source, the facts of each file by URI."""
+    total = sum(len(source.uris) for source in _sources(spec))
     on_progress(PhaseRecord(phase="reading", total_units=total))
     done = 0
     facts: list[dict[str, FileFacts]] = []
-    for domain in spec.domains:
-        of_domain: dict[str, FileFacts] = {}
-        for file in source_files(domain):
-            of_domain[file.uri] = inspect_file(file)
+    for source in _sources(spec):
+        of_source: dict[str, FileFacts] = {}
+        for file in source_files(source):
+            of_source[file.uri] = inspect_file(file)
             done += 1
             on_progress(
                 ProgressRecord(
-                    phase="reading", done_units=done, total_units=total, message=domain.name
+                    phase="reading", done_units=done, total_units=total, message=source.name
                 )
             )
-        facts.append(of_domain)
+        facts.append(of_source)
     return facts
 
 
@@ -122,15 +155,17 @@ def _key(
         "layout": _LAYOUT_VERSION,
         "tokenizer": tokenizer.fingerprint,
         "rule": asdict(rule),
-        "domains": [
+        "sources": [
             {
-                "name": domain.name,
-                "text_field": domain.text_field,
+                "section": source.section,
+                "name": source.name,
+                "text_field": source.text_field,
+                "records": source.records,
                 "files": [
-                    [file.format, of_domain[file.uri].sha256] for file in source_files(domain)
+                    [file.format, of_source[file.uri].sha256] for file in source_files(source)
                 ],
             }
-            for domain, of_domain in zip(spec.domains, facts, strict=True)
+            for source, of_source in zip(_sources(spec), facts, strict=True)
         ],
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
@@ -145,15 +180,15 @@ def _build(
     facts: list[dict[str, FileFacts]],
     on_progress: OnProgress,
 ) -> None:
-    total = sum(fact.records for of_domain in facts for fact in of_domain.values())
+    total = sum(fact.records for of_source in facts for fact in of_source.values())
     on_progress(PhaseRecord(phase="tokenizing", total_units=total))
     done = 0
     decided: dict[bytes, Split] = {}
     built: list[DomainStatistics] = []
     with whole_directory(entry) as folder:
-        for place, (domain, of_domain) in enumerate(zip(spec.domains, facts, strict=True)):
+        for place, (source, of_source) in enumerate(zip(_sources(spec), facts, strict=True)):
 
-            def count(documents: int, name: str = domain.name) -> None:
+            def count(documents: int, name: str = source.name) -> None:
                 nonlocal done
                 done += documents
                 on_progress(
@@ -162,9 +197,9 @@ def _build(
                     )
                 )
 
-            result = build_domain(
+            result = build_source(
                 folder / f"{place:04d}",
-                domain,
+                source,
                 tokenizer,
                 rule=rule,
                 decided=decided,
@@ -172,9 +207,10 @@ def _build(
             )
             decided.update(result.splits)
             built.append(result.statistics)
-            for file in source_files(domain):
-                _require_unchanged(file, of_domain)
-        statistics = _with_natural_shares(built)
+            for file in source_files(source):
+                _require_unchanged(file, of_source)
+        targets = len(spec.targets)
+        statistics = [*built[:targets], *_with_natural_shares(built[targets:])]
         text = json.dumps([item.model_dump() for item in statistics], sort_keys=True)
         (folder / _STATISTICS_FILE).write_text(text, encoding="utf-8")
 
@@ -185,34 +221,64 @@ def _require_unchanged(file: SourceFile, facts: dict[str, FileFacts]) -> None:
 
 
 def _with_natural_shares(statistics: list[DomainStatistics]) -> list[DomainStatistics]:
-    train_tokens = sum(item.train_tokens for item in statistics)
-    return [item.evolve(natural_share=item.train_tokens / train_tokens) for item in statistics]
+    total = sum(item.train_loss_tokens for item in statistics)
+    return [item.evolve(natural_share=item.train_loss_tokens / total) for item in statistics]
 
 
-def _open(entry: Path, spec: JobSpec) -> list[Domain]:
+def _open(entry: Path, spec: JobSpec, tokenizer: Tokenizer) -> list[Domain]:
+    """Return targets and domains, in this order."""
     text = (entry / _STATISTICS_FILE).read_text(encoding="utf-8")
     statistics = [DomainStatistics.model_validate(item) for item in json.loads(text)]
+    weights = [*(target.weight for target in spec.targets), *(1.0 for _ in spec.domains)]
+    described = zip(_sources(spec), statistics, weights, strict=True)
     return [
-        _open_domain(entry / f"{place:04d}", domain, spec.training.context_length, of_domain)
-        for place, (domain, of_domain) in enumerate(zip(spec.domains, statistics, strict=True))
+        _open_source(
+            entry / f"{place:04d}",
+            source,
+            of_source,
+            weight=weight,
+            context_length=spec.training.context_length,
+            padding=tokenizer.end_of_text,
+        )
+        for place, (source, of_source, weight) in enumerate(described)
     ]
 
 
-def _open_domain(
-    folder: Path, domain: DomainSpec, context_length: int, statistics: DomainStatistics
+def _open_source(
+    folder: Path,
+    source: SourceSpec,
+    statistics: DomainStatistics,
+    *,
+    weight: float,
+    context_length: int,
+    padding: int,
 ) -> Domain:
-    packed = {
-        split: PackedSplit(
-            np.load(folder / split_file(split), mmap_mode="r", allow_pickle=False), context_length
-        )
-        for split in Split
-    }
+    rows: dict[Split, RowSplit] = {}
+    for split in Split:
+        tokens = _array(folder / split_file(split))
+        if source.records == "text":
+            rows[split] = PackedSplit(tokens, context_length)
+        else:
+            ends = _array(folder / ends_file(split))
+            choices = _choices(folder) if split == Split.TEST else []
+            rows[split] = ExampleSplit(tokens, ends, context_length, padding, choices)
     return Domain(
-        name=domain.name,
-        source_uris=sorted(domain.uris),
+        name=source.name,
+        source_uris=sorted(source.uris),
         statistics=statistics,
-        train=packed[Split.TRAIN],
-        validation=packed[Split.VALIDATION],
-        test=packed[Split.TEST],
-        documents=np.load(folder / DOCUMENTS_FILE, mmap_mode="r", allow_pickle=False),
+        train=rows[Split.TRAIN],
+        validation=rows[Split.VALIDATION],
+        test=rows[Split.TEST],
+        documents=_array(folder / DOCUMENTS_FILE),
+        weight=weight,
     )
+
+
+def _array(path: Path) -> npt.NDArray[Any]:
+    array: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
+
+
+def _choices(folder: Path) -> list[list[str]]:
+    path = folder / CHOICES_FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []

@@ -36,3 +36,12 @@ class PackedSplit:
         places_NT = starts_N[:, None] * self.context_length + np.arange(self.context_length + 1)
         rows_NT: npt.NDArray[np.int64] = self.tokens[places_NT].astype(np.int64)
         return rows_NT
+
+    def weights(self, indices: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+        """Return the weight of rows in a domain's loss, shape (n,): all are equally long."""
+        return np.ones(len(indices))
+
+    @property
+    def mean_weight(self) -> float:
+        """Weight of a row, on average."""
+        return 1.0

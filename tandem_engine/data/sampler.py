@@ -29,6 +29,15 @@ class Rows(Protocol):
         """Return token ids, shape (n, T + 1)."""
         ...
 
+    def weights(self, indices: Indices) -> npt.NDArray[np.float64]:
+        """Return what rows weigh in their domain's mean loss, loss-bearing tokens, shape (n,)."""
+        ...
+
+    @property
+    def mean_weight(self) -> float:
+        """Weight of a row, on average."""
+        ...
+
 
 class DomainStream:
     """An endless order over the sequences of one domain: a new permutation for each epoch."""
@@ -65,6 +74,7 @@ class MixtureSampler:
     ) -> None:
         """Take packed splits with their domains' names and the stream's name."""
         self._splits = splits
+        self._mean_weights = np.array([split.mean_weight for split in splits])
         self._streams = [
             DomainStream(len(split), seed=seed, labels=(stream, name))
             for split, name in zip(splits, names, strict=True)
@@ -101,9 +111,14 @@ class MixtureSampler:
         """Return a batch drawn by `alpha_M` with systematic sampling.
 
         A domain's count is the floor or the ceiling of batch_size * alpha and right on average.
+        Where rows differ in weight, the counts are in proportion to alpha over a domain's mean
+        weight, so that alpha is the share of loss-bearing tokens, as it is for rows of one length.
         """
+        share_M = alpha_M.numpy() / self._mean_weights
+        if len(set(self._mean_weights)) > 1:
+            share_M = share_M / share_M.sum()
         offset = numpy_generator(self._seed, self._stream, "counts", self._batches).random()
-        edges = np.floor(np.cumsum(alpha_M.numpy()) * batch_size + offset).astype(np.int64)
+        edges = np.floor(np.cumsum(share_M) * batch_size + offset).astype(np.int64)
         edges[-1] = batch_size  # the sum of alpha is 1 up to rounding
         counts = np.diff(np.minimum(edges, batch_size), prepend=0).tolist()
         per_domain = [1.0 / count for count in counts if count]
@@ -112,7 +127,7 @@ class MixtureSampler:
     def _draw(
         self, counts: Sequence[int], scale_of_present: Sequence[float], *, drawn_by_alpha: bool
     ) -> RowBatch:
-        tokens, domain_of_row, scales = [], [], []
+        tokens, domain_of_row, scales, weights = [], [], [], []
         scale = iter(scale_of_present)
         for index, count in enumerate(counts):
             if not count:
@@ -121,12 +136,15 @@ class MixtureSampler:
             self._positions[index] += count
             tokens.append(self._splits[index].rows(indices))
             domain_of_row += [index] * count
-            scales += [next(scale)] * count
+            weight_N = self._splits[index].weights(indices)
+            weights.append(weight_N)
+            scales.append(next(scale) * (weight_N / weight_N.mean()))
         self._batches += 1
         return RowBatch(
             rows=torch.from_numpy(np.concatenate(tokens)),
             domain_R=torch.tensor(domain_of_row),
-            scale_R=torch.tensor(scales, dtype=torch.float64),
+            scale_R=torch.from_numpy(np.concatenate(scales)),
+            weight_R=torch.from_numpy(np.concatenate(weights)),
             drawn_by_alpha=drawn_by_alpha,
         )
 
@@ -142,7 +160,12 @@ class MixtureSampler:
         self._batches, self._positions = batches, list(positions)
 
 
-def first_rows(split: Rows, names: str, *, seed: int, count: int) -> Indices:
+def first_rows(split: Rows, name: str, *, seed: int, count: int) -> Indices:
     """Return token ids of up to `count` sequences, always the same, for evaluation."""
-    order = numpy_generator(seed, "evaluation", names).permutation(len(split))
-    return split.rows(order[: min(count, len(split))])
+    return split.rows(first_indices(len(split), name, seed=seed, count=count))
+
+
+def first_indices(length: int, name: str, *, seed: int, count: int) -> Indices:
+    """Return the indices of up to `count` of `length` sequences, always the same."""
+    order = numpy_generator(seed, "evaluation", name).permutation(length)
+    return order[: min(count, length)]

@@ -8,7 +8,10 @@ cannot, the smallest go first. Where that leaves train without a row or with les
 the bytes (a few huge documents), half the fractions are asked for, and so on down to one row; if
 even that fails, the documents are spread evenly, the largest first.
 A text that an earlier domain holds follows the split it got there, so that no held-out text of one
-domain is trained on in another. Texts are compared exactly, after decoding.
+domain is trained on in another. Targets come before all domains and have no train part: they fill
+test and leave the rest to validation. Texts are compared exactly, after decoding.
+
+Conversations are rows of their own: a part needs one of them instead of a row of tokens.
 """
 
 import hashlib
@@ -19,7 +22,7 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from tandem_engine.contracts.parts import three_parts
+from tandem_engine.contracts.parts import even_parts
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.errors import DomainTooSmallError
 
@@ -37,6 +40,10 @@ class Split(IntEnum):
     TEST = 2
 
 
+HELD_OUT = (Split.TEST, Split.VALIDATION)
+"""Parts that are never trained on."""
+
+
 @dataclass(frozen=True, slots=True)
 class SplitRule:
     """The settings that a split depends on; `row_tokens` is context_length + 1."""
@@ -45,6 +52,18 @@ class SplitRule:
     test_fraction: float
     row_tokens: int
     seed: int
+    packed: bool = True
+    """Whether rows are cut out of texts; else each document is one."""
+
+    @property
+    def least_tokens(self) -> int:
+        """Tokens that a part needs at least."""
+        return self.row_tokens if self.packed else 1
+
+    @property
+    def needs(self) -> str:
+        """What a part needs at least, in words."""
+        return f"{self.row_tokens} tokens (context_length + 1)" if self.packed else "one document"
 
     @classmethod
     def of(cls, spec: JobSpec) -> "SplitRule":
@@ -54,6 +73,7 @@ class SplitRule:
             test_fraction=spec.split.test_fraction,
             row_tokens=spec.training.context_length + 1,
             seed=spec.seed,
+            packed=spec.scenario != "sft",
         )
 
 
@@ -122,7 +142,7 @@ def split_domain(
         whole = splits if whole is None else whole
     if whole is None and not shared:
         # So few tokens that the order of ranks cannot be kept: fill the three parts evenly.
-        even = np.array(three_parts(documents.tokens.tolist()), dtype=np.uint8)
+        even = np.array(even_parts(documents.tokens.tolist(), len(Split)), dtype=np.uint8)
         whole = even if _short_part(documents, even, rule) is None else None
     if whole is None:
         raise _too_small(name, documents, rule, shared, short=short)
@@ -148,19 +168,72 @@ def _attempt(
             free,
             have=splits == split,
             want_bytes=scale * fraction * total_bytes,
-            want_tokens=rule.row_tokens,
+            want_tokens=rule.least_tokens,
         )
         splits[list(chosen)] = split
         free = [position for position in free if position not in chosen]
     return splits
 
 
+def split_target(
+    name: str,
+    documents: DistinctDocuments,
+    rule: SplitRule,
+    decided: Mapping[bytes, Split],
+) -> npt.NDArray[np.uint8]:
+    """Return the `Split` of each document of the target `name`: test or validation.
+
+    Test is filled first, up to test_fraction / (validation_fraction + test_fraction) of the bytes.
+    The arguments are those of `split_domain`.
+
+    Raises:
+        DomainTooSmallError: fewer than two documents, or a part without one full row.
+    """
+    held = rule.validation_fraction + rule.test_fraction
+    splits = np.full(len(documents.digests), Split.VALIDATION, dtype=np.uint8)
+    free = []
+    for position in ranked(documents.digests, rule.seed):
+        if (earlier := decided.get(documents.digests[position])) is None:
+            free.append(position)
+        else:
+            splits[position] = earlier
+    for scale in _SCALES:
+        attempt = splits.copy()
+        chosen = _fill(
+            documents,
+            free,
+            have=attempt == Split.TEST,
+            want_bytes=scale * rule.test_fraction / held * int(documents.bytes.sum()),
+            want_tokens=rule.least_tokens,
+        )
+        attempt[list(chosen)] = Split.TEST
+        if _short_part(documents, attempt, rule, HELD_OUT) is None:
+            return attempt
+    if len(free) == len(documents.digests):
+        # So few that the order of ranks cannot be kept: fill both parts evenly.
+        parts = np.array(even_parts(documents.tokens.tolist(), len(HELD_OUT)), dtype=np.int64)
+        splits = np.array(HELD_OUT, dtype=np.uint8)[parts]
+        if _short_part(documents, splits, rule, HELD_OUT) is None:
+            return splits
+    holds = f"{len(documents.digests)} distinct documents with {int(documents.tokens.sum())} tokens"
+    raise DomainTooSmallError(
+        f"target {name!r} is too small: it holds {holds}; its validation and its test part need "
+        f"{rule.needs} each, in documents that are not cut",
+        field=f"targets.{name}.uris",
+        value=holds,
+        hint="add documents, cut long documents into several, or lower training.context_length",
+    )
+
+
 def _short_part(
-    documents: DistinctDocuments, splits: npt.NDArray[np.uint8], rule: SplitRule
+    documents: DistinctDocuments,
+    splits: npt.NDArray[np.uint8],
+    rule: SplitRule,
+    parts: Sequence[Split] = (Split.TEST, Split.VALIDATION, Split.TRAIN),
 ) -> Split | None:
-    """Return the first part that does not hold one row of tokens."""
-    for split in (Split.TEST, Split.VALIDATION, Split.TRAIN):
-        if int(documents.tokens[splits == split].sum()) < rule.row_tokens:
+    """Return the first of `parts` that does not hold one row of tokens."""
+    for split in parts:
+        if int(documents.tokens[splits == split].sum()) < rule.least_tokens:
             return split
     return None
 
@@ -197,11 +270,13 @@ def _too_small(
     holds = f"{len(documents.digests)} distinct documents with {int(documents.tokens.sum())} tokens"
     why = "" if short is None else f", and its {short.name.lower()} part does not reach that"
     if shared:
-        why += f"; {shared} of its documents also stand in an earlier domain and follow its split"
+        why += (
+            f"; {shared} of its documents also stand in a target or an earlier domain and follow "
+            "its split"
+        )
     return DomainTooSmallError(
         f"domain {name!r} is too small: it holds {holds}; it needs at least {MINIMUM_DOCUMENTS} "
-        f"distinct documents and {rule.row_tokens} tokens (context_length + 1) in each of train, "
-        f"validation and test{why}",
+        f"distinct documents and {rule.needs} in each of train, validation and test{why}",
         field=f"domains.{name}.uris",
         value=holds,
         hint="add documents, cut long documents into several, lower training.context_length, or "

@@ -1,4 +1,4 @@
-"""Text to tokens: bytes, or a Hugging Face tokenizer from a local folder.
+"""Text to tokens: bytes, or a Hugging Face tokenizer.
 
 A tokenizer never adds special tokens; packing puts the end-of-text token after each document.
 """
@@ -7,13 +7,16 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tandem_engine.contracts.conversations import Message
 from tandem_engine.contracts.models import TokenizerSpec
+from tandem_engine.data.chat import ChatTemplate, plain_template
 from tandem_engine.errors import InvalidSpecError
+from tandem_engine.pretrained import load_pretrained
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -41,8 +44,21 @@ class Tokenizer(Protocol):
         """Id of the token that ends a document."""
         ...
 
+    @property
+    def chat_template(self) -> ChatTemplate:
+        """Renders conversations."""
+        ...
+
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
         """Return the tokens of each text, without end-of-text."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, without special tokens."""
+        ...
+
+    def ends(self, text: str) -> bool:
+        """Tell if `text` already ends with the written form of end-of-text."""
         ...
 
 
@@ -59,7 +75,7 @@ def load_tokenizer(spec: TokenizerSpec) -> Tokenizer:
     """
     if spec.path is None:
         return ByteTokenizer()
-    return HuggingFaceTokenizer(spec.path)
+    return HuggingFaceTokenizer(spec.path, spec.revision)
 
 
 class ByteTokenizer:
@@ -69,6 +85,7 @@ class ByteTokenizer:
     vocabulary_size = 257
     end_of_text = 256
     fingerprint = hashlib.sha256(b"tandem bytes tokenizer 1").hexdigest()
+    chat_template: ChatTemplate = staticmethod(plain_template)
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
         """Return the UTF-8 bytes of each text."""
@@ -76,17 +93,28 @@ class ByteTokenizer:
             np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.uint16) for text in texts
         ]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of bytes; what is not UTF-8 becomes the replacement character."""
+        plain = bytes(value for value in ids if value < self.end_of_text)
+        return plain.decode("utf-8", errors="replace")
+
+    def ends(self, text: str) -> bool:  # noqa: ARG002 - end-of-text has no written form here
+        """Return False."""
+        return False
+
 
 class HuggingFaceTokenizer:
-    """A tokenizer folder as `save_pretrained` writes it; nothing is downloaded or executed."""
+    """A tokenizer as `save_pretrained` writes it, from a folder or the hub; no code is executed."""
 
-    def __init__(self, path: str) -> None:
-        """Load the folder `path`.
+    def __init__(self, path: str, revision: str | None = None) -> None:
+        """Load the folder or hub name `path`.
 
         Raises:
             InvalidSpecError: it cannot be loaded, or has no end-of-text token.
         """
-        self._tokenizer = _from_folder(path)
+        self._tokenizer = load_pretrained(
+            "AutoTokenizer", path, revision, field="tokenizer.path", needs="tokenizer.json"
+        )
         end_of_text = self._tokenizer.eos_token_id
         if end_of_text is None:
             raise InvalidSpecError(
@@ -107,7 +135,14 @@ class HuggingFaceTokenizer:
             self.end_of_text,
             backend.to_str() if backend is not None else "",
         ]
+        if self._tokenizer.chat_template:
+            described.append(self._tokenizer.chat_template)
         self.fingerprint = hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+    @property
+    def chat_template(self) -> ChatTemplate:
+        """The tokenizer's own template, or the plain one where it has none."""
+        return self._render if self._tokenizer.chat_template else plain_template
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
         """Return the ids of each text."""
@@ -123,23 +158,19 @@ class HuggingFaceTokenizer:
         dtype = token_dtype(self.vocabulary_size)
         return [np.asarray(ids, dtype=dtype) for ids in encoded["input_ids"]]
 
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of ids, without special tokens."""
+        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
-def _from_folder(path: str) -> Any:
-    if not Path(path).is_dir():
-        raise InvalidSpecError(
-            f"there is no tokenizer folder {path}",
-            field="tokenizer.path",
-            value=path,
-            hint="give a folder with tokenizer.json on the machine that runs the job",
+    def ends(self, text: str) -> bool:
+        """Tell if `text` ends with the end-of-text token, blanks aside."""
+        return text.rstrip().endswith(str(self._tokenizer.eos_token))
+
+    def _render(self, messages: Sequence[Message], ask: bool) -> str:  # noqa: FBT001 - see ChatTemplate
+        return str(
+            self._tokenizer.apply_chat_template(
+                [{"role": message.role, "content": message.content} for message in messages],
+                tokenize=False,
+                add_generation_prompt=ask,
+            )
         )
-    from transformers import AutoTokenizer  # noqa: PLC0415 - seconds to import, often not needed
-
-    try:
-        return AutoTokenizer.from_pretrained(path, trust_remote_code=False, local_files_only=True)
-    except Exception as error:  # the library raises whatever its parsers raise
-        raise InvalidSpecError(
-            f"the tokenizer in {path} cannot be loaded: {error}",
-            field="tokenizer.path",
-            value=path,
-            hint="save it again with save_pretrained and give that folder",
-        ) from error

@@ -1,66 +1,45 @@
-"""A GPT-NeoX-style causal LM from a `transformers` configuration, and its loss per sequence."""
+"""Next-token losses of a causal language model, per sequence and over many."""
 
 import torch
 from torch import Tensor, nn
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
-from tandem_engine.contracts.models import ModelSpec
-from tandem_engine.seeding import seed_torch
-
-
-def build_gpt_neox(
-    spec: ModelSpec,
-    *,
-    vocabulary: int,
-    context_length: int,
-    seed: int,
-    labels: tuple[str | int, ...],
-) -> nn.Module:
-    """Return a model with fresh weights; the same seed and labels give the same weights.
-
-    Args:
-        spec: Shape of the model.
-        vocabulary: Tokens that the tokenizer knows.
-        context_length: Tokens per sequence.
-        seed: The job's root seed.
-        labels: Names of the random stream of the weights.
-    """
-    config = GPTNeoXConfig(
-        vocab_size=vocabulary,
-        hidden_size=spec.hidden_size,
-        num_hidden_layers=spec.layers,
-        num_attention_heads=spec.heads,
-        intermediate_size=spec.intermediate_size,
-        max_position_embeddings=context_length,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        use_cache=False,
-        attn_implementation="sdpa",
-    )
-    seed_torch(seed, *labels)
-    model: nn.Module = GPTNeoXForCausalLM(config)
-    return model.train()
+IGNORED = -100
+"""Label of a token that bears no loss."""
 
 
-def sequence_losses(model: nn.Module, tokens_BT: Tensor) -> Tensor:
+def sequence_losses(model: nn.Module, coded_BT: Tensor) -> Tensor:
     """Return the mean next-token loss of each sequence in nats per token, shape (B,).
 
     Args:
         model: A causal LM of `transformers`.
-        tokens_BT: Token ids, shape (B, T + 1); the last T are predicted.
+        coded_BT: Token ids, shape (B, T + 1); the last T are predicted. A token that is read but
+            not predicted is -1 - id (`tandem_engine.data.examples`).
     """
-    logits_BTV = model(input_ids=tokens_BT[:, :-1]).logits
-    targets_BT = tokens_BT[:, 1:]
+    ids_BT = torch.where(coded_BT < 0, -1 - coded_BT, coded_BT)
+    labels_BT = torch.where(coded_BT < 0, IGNORED, coded_BT)[:, 1:]
+    logits_BTV = model(input_ids=ids_BT[:, :-1]).logits
     losses_N = nn.functional.cross_entropy(
-        logits_BTV.float().flatten(0, 1), targets_BT.flatten(), reduction="none"
+        logits_BTV.float().flatten(0, 1),
+        labels_BT.flatten(),
+        reduction="none",
+        ignore_index=IGNORED,
     )
-    return losses_N.view(targets_BT.shape).mean(dim=1)
+    counted_B = (labels_BT != IGNORED).sum(dim=1)
+    return losses_N.view(labels_BT.shape).sum(dim=1) / counted_B
 
 
 @torch.no_grad()
-def mean_loss(model: nn.Module, tokens_NT: Tensor, *, batch_size: int) -> float:
-    """Return the mean loss over sequences in nats per token; tokens_NT has shape (N, T + 1)."""
-    total = 0.0
-    for chunk_BT in torch.split(tokens_NT, batch_size):
-        total += float(sequence_losses(model, chunk_BT).double().sum())
-    return total / tokens_NT.shape[0]
+def mean_loss(model: nn.Module, coded_NT: Tensor, *, batch_size: int) -> float:
+    """Return the mean loss over all predicted tokens in nats per token.
+
+    Args:
+        model: A causal LM of `transformers`.
+        coded_NT: Sequences as for `sequence_losses`, shape (N, T + 1).
+        batch_size: Sequences of a forward pass.
+    """
+    total, counted = 0.0, 0
+    for chunk_BT in torch.split(coded_NT, batch_size):
+        tokens_B = (chunk_BT[:, 1:] >= 0).sum(dim=1)
+        total += float((sequence_losses(model, chunk_BT).double() * tokens_B).sum())
+        counted += int(tokens_B.sum())
+    return total / counted

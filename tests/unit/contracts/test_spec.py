@@ -135,38 +135,102 @@ def test_an_unknown_preset_is_named_with_those_that_exist() -> None:
     assert "tiny-restricted" in caught.value.hint
 
 
+TABLE_FIVE = {
+    "paper-abundant-160m": (8, 5e-5, 5e-5, 2e-3, 5, 20, 40000, 2048),
+    "paper-restricted-160m": (128, 5e-4, 5e-4, 4e-3, 5, 5, 5000, 512),
+    "paper-restricted-410m": (128, 5e-4, 5e-4, 4e-3, 5, 5, 5000, 512),
+    "paper-restricted-1b": (128, 5e-4, 5e-4, 4e-3, 5, 5, 5000, 512),
+    "paper-sft-qwen2-0.5b": (32, 4e-6, 4e-6, 4e-3, 20, 10, 2000, 512),
+}
+"""Batch size, eta_u, eta_w, eta_alpha, K, E, total steps, context length."""
+
+
+@pytest.mark.parametrize("name", TABLE_FIVE)
+def test_paper_presets_are_table_five(name: str) -> None:
+    scenario = {"abundant": "data_abundant", "restricted": "data_restricted", "sft": "sft"}
+    kind = name.split("-")[1]
+    records = "messages" if kind == "sft" else "text"
+    domains = [{"name": n, "uris": [f"/{n}.jsonl"], "records": records} for n in ("a", "b")]
+    found = resolve(spec(preset=name, scenario=scenario[kind], domains=domains))
+    learning, training = found.learning, found.training
+    assert TABLE_FIVE[name] == (
+        training.batch_size,
+        training.learning_rate,
+        learning.reference_learning_rate,
+        learning.mixture_learning_rate,
+        learning.probing_steps,
+        learning.free_steps,
+        learning.total_steps,
+        training.context_length,
+    )
+    assert learning.penalty == 1.0
+    assert learning.mixture_step == "raw"
+    assert learning.validation_reduction == "sum"
+    assert training.schedule == "cosine"
+    assert training.weight_decay == 0.01
+    assert training.gradient_clip == 1.0
+
+
 @pytest.mark.parametrize(
-    ("name", "width", "layers", "batch", "context", "rate", "mixture_rate", "steps", "free"),
+    ("name", "shape"),
     [
-        ("paper-abundant-160m", 768, 12, 8, 2048, 5e-5, 2e-3, 40000, 20),
-        ("paper-restricted-160m", 768, 12, 128, 512, 5e-4, 4e-3, 5000, 5),
-        ("paper-restricted-410m", 1024, 24, 128, 512, 5e-4, 4e-3, 5000, 5),
-        ("paper-restricted-1b", 2048, 16, 128, 512, 5e-4, 4e-3, 5000, 5),
+        ("paper-abundant-160m", (768, 12, 12, 3072)),
+        ("paper-restricted-160m", (768, 12, 12, 3072)),
+        ("paper-restricted-410m", (1024, 24, 16, 4096)),
+        ("paper-restricted-1b", (2048, 16, 8, 8192)),
     ],
 )
-def test_paper_presets_are_table_five(
-    name: str,
-    width: int,
-    layers: int,
-    batch: int,
-    context: int,
-    rate: float,
-    mixture_rate: float,
-    steps: int,
-    free: int,
+def test_paper_models_have_the_shapes_of_pythia(name: str, shape: tuple[int, ...]) -> None:
+    model = resolve(spec(preset=name)).model
+    assert model.architecture == "gpt_neox"
+    assert (model.hidden_size, model.layers, model.heads, model.intermediate_size) == shape
+
+
+def test_the_fine_tuned_paper_model_is_the_pretrained_qwen2() -> None:
+    domains = [{"name": n, "uris": [f"/{n}.jsonl"], "records": "messages"} for n in ("a", "b")]
+    found = resolve(spec(preset="paper-sft-qwen2-0.5b", scenario="sft", domains=domains))
+    assert (found.model.path, found.model.pretrained) == ("Qwen/Qwen2-0.5B", True)
+    assert found.tokenizer.path == found.model.path
+
+
+def test_another_kind_of_model_keeps_nothing_of_the_presets() -> None:
+    domains = [{"name": n, "uris": [f"/{n}.jsonl"], "records": "messages"} for n in ("a", "b")]
+    given = {"model": {"architecture": "qwen2", "layers": 3}, "tokenizer": {"kind": "bytes"}}
+    found = resolve(spec(preset="paper-sft-qwen2-0.5b", scenario="sft", domains=domains, **given))
+    assert (found.model.path, found.model.pretrained, found.model.layers) == (None, False, 3)
+    assert found.tokenizer.path is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"scenario": "sft"}, "domains.a.records is 'text'"),
+        (
+            {"targets": [{"name": "t", "uris": ["/t.jsonl"], "records": "messages"}]},
+            "targets.t.records is 'messages'",
+        ),
+        ({"targets": [{"name": "a", "uris": ["/t.jsonl"]}]}, "has the name of a domain"),
+        (
+            {"targets": [{"name": "t", "uris": ["/t.jsonl"]}] * 2},
+            "target name 't' is used twice",
+        ),
+        ({"model": {"architecture": "huggingface"}}, "`path` is needed"),
+        ({"model": {"pretrained": True}}, "`pretrained` needs the `path`"),
+        (
+            {"model": {"architecture": "huggingface", "path": "models/x/y"}},
+            "neither an absolute path nor a name on the hub",
+        ),
+        ({"model": {"heads": 4, "key_value_heads": 3}}, "not a multiple of key_value_heads"),
+    ],
+)
+def test_what_does_not_fit_the_scenario_is_refused_by_name(
+    changes: dict[str, object], words: str
 ) -> None:
-    found = resolve(spec(preset=name))
-    assert (found.model.hidden_size, found.model.layers) == (width, layers)
-    assert found.training.batch_size == batch
-    assert found.training.context_length == context
-    assert found.training.learning_rate == rate
-    assert found.learning.reference_learning_rate is None  # eta_w = eta_u
-    assert found.learning.mixture_learning_rate == mixture_rate
-    assert found.learning.total_steps == steps
-    assert (found.learning.probing_steps, found.learning.free_steps) == (5, free)
-    assert found.learning.penalty == 1.0
-    assert found.learning.mixture_step == "raw"
-    assert found.learning.validation_reduction == "sum"
-    assert found.training.schedule == "cosine"
-    assert found.training.weight_decay == 0.01
-    assert found.training.gradient_clip == 1.0
+    with pytest.raises(ValidationError) as caught:
+        spec(**changes)
+    assert words in str(caught.value)
+
+
+def test_the_order_of_targets_changes_nothing() -> None:
+    one, two = ({"name": name, "uris": [f"/{name}.jsonl"]} for name in ("x", "y"))
+    assert spec(targets=[one, two]) == spec(targets=[two, one])

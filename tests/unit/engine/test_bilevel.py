@@ -159,8 +159,10 @@ def test_a_start_off_the_simplex_is_refused() -> None:
 def _wrong_sign(patch: pytest.MonkeyPatch) -> None:
     original = loop_module.TwinLoop._measure
 
-    def negated(self: TwinLoop) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
-        delta, halves, losses = original(self)
+    def negated(
+        self: TwinLoop, batches: tuple[RowBatch, RowBatch]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+        delta, halves, losses = original(self, batches)
         return -delta, halves, losses
 
     patch.setattr(TwinLoop, "_measure", negated)

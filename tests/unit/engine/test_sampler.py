@@ -21,6 +21,11 @@ class Numbered:
     def rows(self, indices: np.ndarray) -> np.ndarray:
         return np.repeat(indices[:, None], 3, axis=1)
 
+    def weights(self, indices: np.ndarray) -> np.ndarray:
+        return np.ones(len(indices))
+
+    mean_weight = 1.0
+
 
 def sampler(*lengths: int, seed: int = 0) -> MixtureSampler:
     names = [f"domain-{index}" for index in range(len(lengths))]

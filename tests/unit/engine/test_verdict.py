@@ -1,11 +1,19 @@
 """The verdict goes by the noise, and says so when a free rule wins."""
 
 import math
+from typing import Any
 
 import pytest
 
-from tandem_engine.contracts.records import MixtureResult, StageTwoRun, TrajectoryPoint
-from tandem_engine.verdict import difference_error, judge, tabulate
+from tandem_engine.contracts.records import (
+    MixtureResult,
+    StageTwoRun,
+    TrajectoryPoint,
+    Verdict,
+)
+from tandem_engine.evidence import gather
+from tandem_engine.stage_two_table import difference_error, tabulate
+from tandem_engine.verdict import judge as judge_evidence
 
 MIXTURE = MixtureResult(
     domains=["a", "b"],
@@ -19,7 +27,12 @@ START = [0.5, 0.5]
 
 def one(mixture: str, seed: int, *losses: float) -> StageTwoRun:
     return StageTwoRun(
-        mixture=mixture, seed=seed, alpha=[0.5, 0.5], epochs=[1.0, 1.0], test_loss=list(losses)
+        mixture=mixture,
+        seed=seed,
+        alpha=[0.5, 0.5],
+        epochs=[1.0, 1.0],
+        test_loss=list(losses),
+        average_loss=sum(losses) / len(losses),
     )
 
 
@@ -43,6 +56,7 @@ def point(episode: int, alpha: list[float], cosine: float = 0.8) -> TrajectoryPo
         delta_norm=0.14,
         train_loss=[1.0, 1.0],
         validation_loss=[1.2, 1.2],
+        gap=[0.2, 0.2],
         twin_distance=0.1,
         learning_rate=0.001,
         entropy=0.6,
@@ -50,6 +64,19 @@ def point(episode: int, alpha: list[float], cosine: float = 0.8) -> TrajectoryPo
         tokens=100,
         epochs=[1.0, 2.0],
     )
+
+
+def judge(
+    mixture: MixtureResult,
+    start: list[float],
+    points: list[TrajectoryPoint],
+    found: list[StageTwoRun],
+    *,
+    null: tuple[float, ...] = (),
+    **options: Any,
+) -> Verdict:
+    evidence = gather(mixture, start, points, null)
+    return judge_evidence(mixture, evidence, found, learned="tandem", **options)
 
 
 def steady() -> list[TrajectoryPoint]:
@@ -80,7 +107,7 @@ def test_the_error_of_a_difference_leaves_out_what_seeds_share() -> None:
 def test_the_outcome_is_clear_beyond_two_standard_errors(
     learned: float, rival: float, outcome: str
 ) -> None:
-    verdict = judge(MIXTURE, START, steady(), runs(learned, rival), learned="tandem")
+    verdict = judge(MIXTURE, START, steady(), runs(learned, rival))
     assert verdict.outcome == outcome
     assert "uniform" in verdict.text
     assert "natural" in verdict.text
@@ -88,7 +115,7 @@ def test_the_outcome_is_clear_beyond_two_standard_errors(
 
 
 def test_a_better_free_rule_is_recommended_in_words() -> None:
-    verdict = judge(MIXTURE, START, steady(), runs(3.1, 3.0), learned="tandem")
+    verdict = judge(MIXTURE, START, steady(), runs(3.1, 3.0))
     assert "use it instead" in verdict.text
     assert verdict.best_mixture == "uniform"
 
@@ -100,7 +127,6 @@ def test_a_better_free_rule_that_breaks_the_bounds_is_not_recommended() -> None:
         START,
         steady(),
         runs(3.1, 3.0),
-        learned="tandem",
         outside=["uniform"],
         notes=notes,
     )
@@ -111,26 +137,24 @@ def test_a_better_free_rule_that_breaks_the_bounds_is_not_recommended() -> None:
 
 
 def test_one_seed_never_tells_a_winner() -> None:
-    verdict = judge(
-        MIXTURE, START, steady(), [one("tandem", 0, 1.0), one("uniform", 0, 9.0)], learned="tandem"
-    )
+    verdict = judge(MIXTURE, START, steady(), [one("tandem", 0, 1.0), one("uniform", 0, 9.0)])
     assert verdict.outcome == "tie"
     assert "One seed" in verdict.text
 
 
 def test_a_mixture_that_did_not_move_is_no_recommendation() -> None:
-    verdict = judge(MIXTURE, [0.695, 0.305], steady(), runs(3.0, 3.1), learned="tandem")
+    verdict = judge(MIXTURE, [0.695, 0.305], steady(), runs(3.0, 3.1))
     assert verdict.outcome == "no_effect"
 
 
 def test_without_stage_two_nothing_is_claimed() -> None:
-    assert judge(MIXTURE, START, steady(), [], learned="tandem").outcome == "not_evaluated"
+    assert judge(MIXTURE, START, steady(), []).outcome == "not_evaluated"
 
 
 def test_drift_noise_and_an_empty_share_are_warned_of() -> None:
     moving = [point(i, [0.5 + i / 50, 0.5 - i / 50], cosine=0.02) for i in range(1, 21)]
     emptied = MIXTURE.evolve(alpha=[1.0, 0.0])
-    warnings = judge(emptied, START, moving, [], learned="tandem").warnings
+    warnings = judge(emptied, START, moving, []).warnings
     assert len(warnings) == 3
     assert "still moves" in warnings[0]
     assert "share is 0 for b" in warnings[1]
@@ -148,6 +172,52 @@ def test_seeds_that_end_apart_are_no_drift_but_seeds_that_move_are() -> None:
             for turn in (1, 2)
         ]
 
-    assert judge(MIXTURE, START, several(0.0), [], learned="tandem").warnings == []
-    (warning,) = judge(MIXTURE, START, several(0.05), [], learned="tandem").warnings
+    assert judge(MIXTURE, START, several(0.0), []).warnings == []
+    (warning,) = judge(MIXTURE, START, several(0.05), []).warnings
     assert "alpha still moves: 0.100" in warning
+
+
+def test_the_evidence_by_hand() -> None:
+    points = [
+        point(1, [0.6, 0.4]),
+        point(2, [0.7, 0.3]).evolve(gap=[0.1, 0.5]),
+        point(3, [0.6, 0.4]).evolve(run=1, seed=1),
+        point(4, [0.8, 0.2]).evolve(run=1, seed=1, gap=[0.3, 0.5], travel=0.6),
+    ]
+    mixture = MIXTURE.evolve(alpha=[0.75, 0.25], alpha_by_seed=[[0.7, 0.3], [0.8, 0.2]])
+    evidence = gather(mixture, START, points, [0.1, 0.2, 0.3, 0.4])
+    assert evidence.moved == pytest.approx(0.5)
+    assert evidence.null_moved == pytest.approx(0.25)
+    assert evidence.null_moved_high == 0.4
+    assert evidence.travel == pytest.approx(0.5)
+    assert evidence.drift == pytest.approx(0.3)
+    assert evidence.seed_agreement == pytest.approx(1.0)
+    assert evidence.generalisation_gap == pytest.approx([0.2, 0.5])
+
+
+def test_a_move_within_noise_is_no_effect_unless_stage_two_is_clear() -> None:
+    null = (0.3, 0.6)
+    within = judge(MIXTURE, START, steady(), runs(3.0, 3.0005), null=null)
+    assert within.outcome == "no_effect"
+    assert "no further than noise alone" in within.text
+    better = judge(MIXTURE, START, steady(), runs(3.0, 3.1), null=null)
+    assert better.outcome == "better"
+    assert "noise alone would have taken it 0.450" in better.warnings[0]
+    beyond = judge(MIXTURE, START, steady(), runs(3.0, 3.0005), null=(0.1, 0.2))
+    assert beyond.outcome == "tie"
+
+
+def test_a_small_gap_says_that_reweighting_is_hardly_worth_it() -> None:
+    closed = [one.evolve(gap=[0.01, -0.04]) for one in steady()]
+    (warning,) = judge(MIXTURE, START, closed, []).warnings
+    assert "hardly worth it" in warning
+    assert "0.040 nats per token (b)" in warning
+    assert judge(MIXTURE, START, closed, [], targets=True).warnings == []
+    wide = [one.evolve(gap=[0.01, 0.2]) for one in steady()]
+    assert judge(MIXTURE, START, wide, []).warnings == []
+
+
+def test_seeds_that_go_different_ways_are_warned_of() -> None:
+    apart = MIXTURE.evolve(alpha_by_seed=[[0.7, 0.3], [0.4, 0.6]])
+    (warning,) = judge(apart, START, steady(), []).warnings
+    assert "different directions (mean cosine -1.00)" in warning

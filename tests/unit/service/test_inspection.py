@@ -200,3 +200,84 @@ def test_a_file_uri_is_decoded_and_a_path_is_not(uri: str, tmp_path: Path) -> No
     assert _inspect(path, uris=[f"file://{tmp_path}/{uri}"]) == []
     missing = [] if uri == "a b.jsonl" else ["dataset_unreadable"]
     assert _inspect(path, uris=[f"{tmp_path}/{uri}"]) == missing
+
+
+def _problems(spec: JobSpec, root: Path) -> list[tuple[str, str]]:
+    positions = {source.name: place for place, source in enumerate((*spec.domains, *spec.targets))}
+    return [(one.pointer, one.code) for one in inspect(spec, positions, [root.resolve()])]
+
+
+def test_a_target_needs_two_documents_and_is_named_by_its_place(tmp_path: Path) -> None:
+    base = _spec(tmp_path / "a.jsonl")
+    (tmp_path / "a.jsonl").write_bytes(_good())
+    (tmp_path / "exam.jsonl").write_bytes(_good(2))
+    target = {"name": "exam", "uris": [str(tmp_path / "exam.jsonl")]}
+    assert _problems(base.evolve(targets=[target]), tmp_path) == []
+    (tmp_path / "exam.jsonl").write_bytes(_good(1))
+    (problem,) = _problems(base.evolve(targets=[target]), tmp_path)
+    assert problem == ("/spec/targets/2/uris", "domain_too_small")
+
+
+def test_conversations_are_read_as_the_engine_reads_them(tmp_path: Path) -> None:
+    good = {"prompt": "q", "completion": "r"}
+    cases = {
+        "good": (_lines(good, good | {"prompt": "p"}, good | {"prompt": "o"}), []),
+        "missing": (_lines({"prompt": "q"}), ["dataset_malformed"]),
+        "number": (_lines({"prompt": 1, "completion": "r"}), ["dataset_malformed"]),
+        "few": (_lines(good), ["domain_too_small"]),
+    }
+    for name, (content, expected) in cases.items():
+        path = tmp_path / f"{name}.jsonl"
+        path.write_bytes(content)
+        (tmp_path / "other.jsonl").write_bytes(cases["good"][0])
+        domains = [
+            {"name": n, "uris": [str(tmp_path / f"{file}.jsonl")], "records": "prompt_completion"}
+            for n, file in (("a", name), ("b", "other"))
+        ]
+        spec = resolve(JobSpec.model_validate({"scenario": "sft", "domains": domains}))
+        assert [code for _, code in _problems(spec, tmp_path)] == expected, name
+        if expected != ["domain_too_small"]:
+            try:
+                list(iterate_documents(spec.domains[0]))
+                found: list[str] = []
+            except TandemError as error:
+                found = [error.code]
+            assert found == expected, name
+
+
+def test_conversations_in_parquet_are_lists_of_turns(tmp_path: Path) -> None:
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]
+    rows = [{"messages": [*turns, {"role": "user", "content": str(n)}]} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    domains = [
+        {"name": name, "uris": [str(tmp_path / "a.parquet")], "records": "messages"}
+        for name in ("a", "b")
+    ]
+    spec = resolve(JobSpec.model_validate({"scenario": "sft", "domains": domains}))
+    assert _problems(spec, tmp_path) == []
+    assert len(list(iterate_documents(spec.domains[0]))) == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "holds no readable config.json"),
+        ({"config.json": "{"}, "holds no readable config.json"),
+        ({"config.json": '{"auto_map": {"AutoConfig": "x.Y"}}'}, "code of its own"),
+        ({"config.json": "{}", "pytorch_model.bin": "x"}, "holds no safetensors"),
+        ({"config.json": "{}", "model.safetensors": "x"}, None),
+    ],
+)
+def test_a_models_folder_is_checked_before_there_is_a_job(
+    tmp_path: Path, files: dict[str, str], words: str | None
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(_good())
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    spec = _spec(tmp_path / "a.jsonl")
+    model = {"architecture": "huggingface", "path": str(folder), "pretrained": True}
+    problems = inspect(spec.evolve(model=model), {"a": 0, "b": 1}, [tmp_path.resolve()])
+    assert [problem.pointer for problem in problems] == ["/spec/model/path"] * (words is not None)
+    assert words is None or words in problems[0].message

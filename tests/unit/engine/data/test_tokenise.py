@@ -79,7 +79,7 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, content: str | 
 
 
 def test_a_missing_folder_is_refused_and_not_looked_up_elsewhere(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSpecError, match="there is no tokenizer folder"):
+    with pytest.raises(InvalidSpecError, match="there is no folder"):
         load_tokenizer(TokenizerSpec(kind="huggingface", path=str(tmp_path / "gpt2")))
 
 
