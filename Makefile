@@ -45,14 +45,17 @@ lint-fix: install-dev ## repair what ruff can repair
 	@$(VENV_PYTHON) -m ruff check --fix .
 	@$(VENV_PYTHON) -m ruff format .
 
+quality: install-dev ## is the learned mixture better? a real corpus, free rules, an oracle, 3 seeds
+	@$(VENV_PYTHON) -m benchmarks.quality --replicates 3 --search 16 $(ARGS)
+
 up: install-demo ## start Postgres, Valkey, the API and a worker here; Ctrl-C stops all of it
 	@.venv/bin/tandem up --data .tandem $(ARGS)
 
-clean: ## remove .venv, caches and the demo's output; jobs in .tandem stay
-	@rm -rf .venv build dist demo-output *.egg-info .coverage
+clean: ## remove .venv, caches and what demo and quality wrote; jobs in .tandem stay
+	@rm -rf .venv build dist demo-output quality-output *.egg-info .coverage
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
-	@echo 'Removed .venv, caches and demo-output; jobs in .tandem stay.'
+	@echo 'Removed .venv, caches, demo-output and quality-output; jobs in .tandem stay.'
 
 install-demo:
 	@$(FIND_PYTHON); "$$found" .ci/install.py demo

@@ -34,22 +34,22 @@ class Source:
 
 CORPORA: Mapping[str, Mapping[str, Source]] = {
     "prose": {
-        "literature": Source(90_000, packaged_texts.literature),
-        "code": Source(45_000, python_texts.code),
-        "encyclopaedia": Source(22_000, packaged_texts.encyclopaedia),
-        "dialogue": Source(10_000, packaged_texts.dialogue),
-        "manual": Source(6_000, python_texts.manual),
-        "legal": Source(4_000, python_texts.legal),
-        "mathematics": Source(2_000, python_texts.mathematics),
+        "literature": Source(270_000, packaged_texts.literature),
+        "code": Source(135_000, python_texts.code),
+        "encyclopaedia": Source(66_000, packaged_texts.encyclopaedia),
+        "dialogue": Source(30_000, packaged_texts.dialogue),
+        "manual": Source(18_000, python_texts.manual),
+        "legal": Source(12_000, python_texts.legal),
+        "mathematics": Source(6_000, python_texts.mathematics),
     },
     "software": {
-        "headers": Source(80_000, software.headers),
-        "models": Source(48_000, software.models),
-        "docstrings": Source(24_000, software.docstrings),
-        "cython": Source(12_000, software.cython),
-        "operators": Source(7_000, software.operators),
-        "build_scripts": Source(4_000, software.build_scripts),
-        "queries": Source(2_000, software.queries),
+        "headers": Source(240_000, software.headers),
+        "models": Source(144_000, software.models),
+        "docstrings": Source(72_000, software.docstrings),
+        "cython": Source(36_000, software.cython),
+        "operators": Source(21_000, software.operators),
+        "build_scripts": Source(12_000, software.build_scripts),
+        "queries": Source(6_000, software.queries),
     },
 }
 
