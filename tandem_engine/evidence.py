@@ -11,7 +11,7 @@ DRIFT_L1 = 0.05
 """A change this large between the last tenth and the one before says that alpha still moves."""
 NOISE_COSINE = 0.1
 """Two halves of Delta that agree less than this, of 1, hardly agree."""
-SMALL_GAP = 0.05
+SMALL_GAP = 0.1
 """Generalisation gap, nats per token, below which reweighting has hardly anything to win."""
 QUANTILE = 0.95
 
@@ -86,11 +86,11 @@ def cautions(evidence: Evidence, mixture: MixtureResult, *, targets: bool = Fals
         )
     if evidence.generalisation_gap and not targets:
         gaps = dict(zip(mixture.domains, evidence.generalisation_gap, strict=True))
-        widest = max(gaps, key=lambda name: abs(gaps[name]))
-        if abs(gaps[widest]) < SMALL_GAP:
+        widest = max(gaps, key=lambda name: gaps[name])
+        if gaps[widest] < SMALL_GAP:
             sentences.append(
-                "reweighting is hardly worth it here: validation and train loss differ by at most "
-                f"{abs(gaps[widest]):.3f} nats per token ({widest}), and where they agree, no "
+                "reweighting is hardly worth it here: validation loss is above train loss by at "
+                f"most {gaps[widest]:.3f} nats per token ({widest}), and where they agree, no "
                 "mixture can gain much (Proposition 1)"
             )
     return sentences

@@ -16,7 +16,7 @@ from tandem_engine.learning import Learner
 from tandem_engine.learning_plan import PlannedRun, plan_runs
 from tandem_engine.manifest import available_tokens, target_tokens
 from tandem_engine.mixture_steps import MixtureStep, build_mixture_step
-from tandem_engine.null_drift import null_distances
+from tandem_engine.null_drift import Track, null_distances
 from tandem_engine.prior import build_pull, prior_mixture
 from tandem_engine.share_limits import share_limits
 from tandem_engine.trajectory import tail, tail_mean
@@ -115,20 +115,12 @@ class StageOne:
 
     def null_distances(self) -> list[float]:
         """Return how far from the start noise alone would have taken the result, sorted."""
-        deltas = [
-            [
-                torch.tensor([point.delta for point in self._of(run)], dtype=torch.float64)
-                for run in self.plan
-                if run.seed == final.seed and run.bounded
-            ]
+        tracks = [
+            [self._track(run) for run in self.plan if run.seed == final.seed and run.bounded]
             for final in self._final_runs()
         ]
         return null_distances(
-            deltas,
-            self.first_start(),
-            lambda: self._mixture_step(bounded=True),
-            tail_fraction=self._spec.learning.tail_fraction,
-            seed=self._spec.seed,
+            tracks, tail_fraction=self._spec.learning.tail_fraction, seed=self._spec.seed
         )
 
     def active_limits(self) -> list[str]:
@@ -179,6 +171,14 @@ class StageOne:
     def _final_runs(self) -> list[PlannedRun]:
         last = self._spec.learning.restarts
         return [planned for planned in self.plan if planned.bounded and planned.restart == last]
+
+    def _track(self, planned: PlannedRun) -> Track:
+        points = self._of(planned)
+        return Track(
+            self._alpha(planned),
+            torch.tensor([point.delta for point in points], dtype=torch.float64),
+            torch.tensor([point.learning_rate for point in points], dtype=torch.float64),
+        )
 
     def _of(self, planned: PlannedRun) -> list[TrajectoryPoint]:
         return [point for point in self.points if point.run == planned.run]

@@ -208,7 +208,7 @@ def test_a_move_within_noise_is_no_effect_unless_stage_two_is_clear() -> None:
 
 
 def test_a_small_gap_says_that_reweighting_is_hardly_worth_it() -> None:
-    closed = [one.evolve(gap=[0.01, -0.04]) for one in steady()]
+    closed = [one.evolve(gap=[-0.2, 0.04]) for one in steady()]
     (warning,) = judge(MIXTURE, START, closed, []).warnings
     assert "hardly worth it" in warning
     assert "0.040 nats per token (b)" in warning
