@@ -98,6 +98,9 @@ class TrajectoryPoint(Contract):
     validation_loss: list[float] = Field(
         description="of u at the end of the episode, on the domains' validation parts"
     )
+    gap: list[float] = Field(
+        default=[], description="validation_loss - train_loss, nats per token (Figure 9)"
+    )
     target_loss: list[float] | None = Field(
         default=None, description="the same per target; null without targets"
     )
@@ -109,9 +112,6 @@ class TrajectoryPoint(Contract):
         default=None,
         description="cosine of the gradients of u's training loss on the two half batches of "
         "Delta (Figure 2); null in episodes that do not measure it",
-    )
-    gap: list[float] = Field(
-        default=[], description="validation_loss - train_loss, nats per token (Figure 9)"
     )
     learning_rate: float
     entropy: float = Field(description="of alpha, in nats")

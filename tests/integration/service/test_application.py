@@ -67,7 +67,7 @@ def test_presets_are_listed_with_what_they_set(api: Api) -> None:
     presets = {preset["name"]: preset for preset in api.client.get("/v1/presets").json()["data"]}
     tiny = presets["tiny-restricted"]
     assert tiny["default_of"] == ["data_restricted"]
-    assert tiny["settings"]["learning"]["probing_steps"] == 5
+    assert tiny["settings"]["learning"]["probing_steps"] == 20
     assert tiny["description"]
     assert api.client.get("/v1/version").json()["api"] == "v1"
 
