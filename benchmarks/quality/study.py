@@ -70,9 +70,7 @@ def job(files: Mapping[str, DomainFiles], tokenizer: Path, *, steps: int = STEPS
                     for name, paths in files.items()
                 ],
                 "tokenizer": {"kind": "huggingface", "path": str(tokenizer)},
-                "model": {"hidden_size": 64, "layers": 2, "heads": 4, "intermediate_size": 256},
-                "training": {"batch_size": 32, "context_length": 32, "learning_rate": 4e-3},
-                "learning": {"total_steps": steps, "delta_sequences": 32},
+                "learning": {"total_steps": steps},
                 "evaluation": {"steps": steps, "seeds": 1, "test_sequences": 1_000_000},
                 "split": {
                     "validation_fraction": VALIDATION_FRACTION,
