@@ -15,8 +15,9 @@ class SpecFileError(Exception):
 def read_request(file: str) -> Json:
     """Return `{"spec": ..., "name"?, "labels"?}` from a file that holds that, or only a spec.
 
-    Paths of datasets and of a tokenizer that are relative are taken from the file's folder, since
-    the service knows no other folder to start from.
+    Paths of datasets, of a tokenizer and of a model that are relative are taken from the file's
+    folder, since the service knows no other folder to start from. `owner/name` stays a name on the
+    hub unless there is such a folder.
 
     Raises:
         SpecFileError: the file cannot be read or is no JSON object.
@@ -37,14 +38,16 @@ def read_request(file: str) -> Json:
 
 def _make_absolute(spec: Json, folder: Path) -> None:
     # What is not shaped as a specification is left as it is: the service says what is wrong.
-    domains = spec.get("domains")
-    for domain in domains if isinstance(domains, list) else []:
-        uris = domain.get("uris") if isinstance(domain, dict) else None
+    sections = [spec.get(name) for name in ("domains", "targets")]
+    for source in [one for section in sections if isinstance(section, list) for one in section]:
+        uris = source.get("uris") if isinstance(source, dict) else None
         if isinstance(uris, list):
-            domain["uris"] = [_absolute(uri, folder) for uri in uris]
-    tokenizer = spec.get("tokenizer")
-    if isinstance(tokenizer, dict) and "path" in tokenizer:
-        tokenizer["path"] = _absolute(tokenizer["path"], folder)
+            source["uris"] = [_absolute(uri, folder) for uri in uris]
+    for part in (spec.get("tokenizer"), spec.get("model")):
+        path = part.get("path") if isinstance(part, dict) else None
+        if isinstance(part, dict) and isinstance(path, str):
+            on_hub = path.count("/") == 1 and not (folder / path).exists()
+            part["path"] = path if on_hub else _absolute(path, folder)
 
 
 def _absolute(uri: object, folder: Path) -> object:

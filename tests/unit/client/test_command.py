@@ -211,3 +211,22 @@ def test_the_client_loads_no_server_and_no_engine() -> None:
         "'worker', 'embedded'}; sys.exit(bool(heavy & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, env={}).returncode == 0
+
+
+def test_relative_places_are_taken_from_the_files_folder_and_hub_names_stay(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    spec = {
+        "domains": [{"name": "a", "uris": ["a.jsonl", "/data/b.jsonl"]}],
+        "targets": [{"name": "t", "uris": ["t.jsonl"]}],
+        "tokenizer": {"kind": "huggingface", "path": "Qwen/Qwen2-0.5B"},
+        "model": {"architecture": "huggingface", "path": "models/mine"},
+    }
+    file = tmp_path / "job.json"
+    file.write_text(json.dumps(spec))
+    read = read_request(str(file))["spec"]
+    assert read["domains"][0]["uris"] == [str(tmp_path / "a.jsonl"), "/data/b.jsonl"]
+    assert read["targets"][0]["uris"] == [str(tmp_path / "t.jsonl")]
+    assert read["tokenizer"]["path"] == "Qwen/Qwen2-0.5B"
+    assert read["model"]["path"] == str(tmp_path / "models" / "mine")
