@@ -144,13 +144,15 @@ def _check_size(source: SourceSpec, where: str, seen: _Seen) -> list[FieldProble
             )
         ]
     parts = "train, validation and test" if seen.parts > 2 else "validation and test"  # noqa: PLR2004
+    tokens = f"documents with {seen.row_tokens} tokens (context_length + 1) together"
+    needed = "a conversation" if source.records != "text" else tokens
     return [
         FieldProblem(
             f"{where}/uris",
             DomainTooSmallError.code,
             f"{kind} {source.name!r} has {len(seen.documents)} distinct documents with at most "
-            f"{sum(seen.tokens)} tokens; documents are not cut, and each of {parts} "
-            f"needs documents with {seen.row_tokens} tokens (context_length + 1) together",
+            f"{sum(seen.tokens)} tokens; documents are not cut, and each of {parts} needs "
+            f"{needed}",
             source.name,
             "add documents, cut long ones into several, or lower training.context_length",
         )
