@@ -42,7 +42,8 @@ def _spec(path: Path, **domain: Any) -> JobSpec:
     other = path.parent / "other.jsonl"
     other.write_bytes(_good())
     domains = [{"name": "a", "uris": [str(path)], **domain}, {"name": "b", "uris": [str(other)]}]
-    return resolve(JobSpec.model_validate({"domains": domains}))
+    rows = {"context_length": 128}
+    return resolve(JobSpec.model_validate({"domains": domains, "training": rows}))
 
 
 def _inspect(path: Path, **domain: Any) -> list[str]:
