@@ -46,7 +46,7 @@ lint-fix: install-dev ## repair what ruff can repair
 	@$(VENV_PYTHON) -m ruff format .
 
 quality: install-dev ## is the learned mixture better? a real corpus, free rules, an oracle, 3 seeds
-	@$(VENV_PYTHON) -m benchmarks.quality --replicates 3 --search 16 $(ARGS)
+	@$(VENV_PYTHON) -m benchmarks.quality --replicates 3 --search 32 $(ARGS)
 
 up: install-demo ## start Postgres, Valkey, the API and a worker here; Ctrl-C stops all of it
 	@.venv/bin/tandem up --data .tandem $(ARGS)
