@@ -15,5 +15,8 @@ class Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def evolve(self, **changes: object) -> Self:
-        """Return a copy with `changes`, validated again (`model_copy` would not validate)."""
-        return type(self).model_validate(self.model_dump() | changes)
+        """Return a copy with `changes`, validated again (`model_copy` would not validate).
+
+        What was not set stays unset, so that a preset may still fill it in.
+        """
+        return type(self).model_validate(self.model_dump(exclude_unset=True) | changes)

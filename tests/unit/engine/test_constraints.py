@@ -101,7 +101,10 @@ Bounds = dict[str, dict[str, float | None]]
 
 def bounded(spec: JobSpec, bounds: Bounds, **changes: object) -> JobSpec:
     """Return `spec` with bounds by domain name."""
-    described = [domain.model_dump() | bounds.get(domain.name, {}) for domain in spec.domains]
+    described = [
+        domain.model_dump(exclude_unset=True) | bounds.get(domain.name, {})
+        for domain in spec.domains
+    ]
     return spec.evolve(domains=described, **changes)
 
 
@@ -155,7 +158,7 @@ def test_a_job_starts_within_its_bounds(spec: JobSpec, tmp_path: Path, initial: 
         "apples": {"minimum_share": None, "maximum_share": 0.3},
         "cedar": {"minimum_share": 0.5, "maximum_epochs": None},
     }
-    learning = spec.learning.model_dump() | {"prior": {"kind": initial}}
+    learning = spec.learning.model_dump(exclude_unset=True) | {"prior": {"kind": initial}}
     changed = resolve(bounded(spec, wanted, learning=learning))
     corpus = load_corpus(changed, tmp_path, lambda _: None)
     stage_one = StageOne(corpus, changed, torch.device("cpu"))

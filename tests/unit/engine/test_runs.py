@@ -39,7 +39,7 @@ def several(folder: Path, **learning: object) -> JobSpec:
     """Two seeds, each with a run without bounds, one within, and a restart."""
     changes = {"seeds": 2, "restarts": 1, "unconstrained": True} | learning
     spec = tiny_spec(folder, learning=LEARNING | changes, evaluation={"enabled": False})
-    described = [domain.model_dump() for domain in spec.domains]
+    described = [domain.model_dump(exclude_unset=True) for domain in spec.domains]
     described[0]["minimum_share"] = 0.4
     return spec.evolve(domains=described)
 
@@ -145,7 +145,11 @@ def _records(spec: JobSpec, out: Path, attempt: int) -> list[ResumedRecord]:
 def test_a_first_seed_among_several_is_bitwise_the_only_seed(
     spec: JobSpec, straight: Recorder, tmp_path: Path
 ) -> None:
-    learning = spec.learning.model_dump() | {"seeds": 1, "restarts": 0, "unconstrained": False}
+    learning = spec.learning.model_dump(exclude_unset=True) | {
+        "seeds": 1,
+        "restarts": 0,
+        "unconstrained": False,
+    }
     alone = run(spec.evolve(learning=learning), tmp_path)
     assert content(alone.points) == content(of_run(straight.points, 1))
     assert result_of(alone).mixture.interval is None
@@ -160,7 +164,9 @@ def test_another_learning_seed_starts_alike_and_learns_otherwise(straight: Recor
 def test_a_restart_begins_at_the_mean_alpha_so_far_with_the_initial_weights(
     spec: JobSpec, straight: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    resolved = resolve(spec.evolve(learning=spec.learning.model_dump() | {"restarts": 2}))
+    resolved = resolve(
+        spec.evolve(learning=spec.learning.model_dump(exclude_unset=True) | {"restarts": 2})
+    )
     corpus = load_corpus(resolved, tmp_path / "corpus", lambda _: None)
     stage_one = StageOne(corpus, resolved, torch.device("cpu"))
     weights, original = [], Twin.__init__
@@ -241,7 +247,7 @@ def test_the_order_in_which_domains_are_named_changes_nothing(
     spec: JobSpec, tmp_path: Path
 ) -> None:
     shares = {"cedar": 0.2, "apples": 0.5, "brass": 0.3}
-    learning = spec.learning.model_dump()
+    learning = spec.learning.model_dump(exclude_unset=True)
     learning["prior"] = {"kind": "custom", "shares": shares, "pull": 1.0}
     asked = spec.evolve(learning=learning)
     learning["prior"]["shares"] = dict(sorted(shares.items()))
@@ -253,7 +259,11 @@ def test_the_order_in_which_domains_are_named_changes_nothing(
 
 def test_a_pull_keeps_a_job_near_its_prior(spec: JobSpec, tmp_path: Path) -> None:
     shares = {"apples": 0.5, "brass": 0.3, "cedar": 0.2}
-    small = spec.learning.model_dump() | {"seeds": 1, "restarts": 0, "unconstrained": False}
+    small = spec.learning.model_dump(exclude_unset=True) | {
+        "seeds": 1,
+        "restarts": 0,
+        "unconstrained": False,
+    }
 
     def learned(pull: float) -> list[float]:
         prior = {"kind": "custom", "shares": shares, "pull": pull}

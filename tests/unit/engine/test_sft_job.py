@@ -136,7 +136,9 @@ def test_a_domains_loss_is_the_mean_over_its_response_tokens(spec: JobSpec, tmp_
 def test_records_drawn_by_alpha_hold_its_share_of_response_tokens(
     spec: JobSpec, tmp_path: Path
 ) -> None:
-    resolved = resolve(spec.evolve(learning=spec.learning.model_dump() | {"sampling": "sampled"}))
+    resolved = resolve(
+        spec.evolve(learning=spec.learning.model_dump(exclude_unset=True) | {"sampling": "sampled"})
+    )
     corpus = load_corpus(resolved, tmp_path / "cache", lambda _: None)
     objective = LanguageModelObjective(corpus, resolved, torch.device("cpu"))
     alpha_M = torch.tensor([0.6, 0.1, 0.3], dtype=torch.float64)

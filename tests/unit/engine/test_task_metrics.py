@@ -90,7 +90,9 @@ def test_a_completion_that_is_no_choice_is_found_before_the_learning(tmp_path: P
         domain.evolve(answers=["ja", "nein"]) if domain.name == "parity" else domain
         for domain in spec.domains
     ]
-    spec = resolve(spec.evolve(domains=[domain.model_dump() for domain in domains]))
+    spec = resolve(
+        spec.evolve(domains=[domain.model_dump(exclude_unset=True) for domain in domains])
+    )
     corpus = load_corpus(spec, tmp_path / "cache", lambda _: None)
     with pytest.raises(DatasetMalformedError, match="is none of 'ja', 'nein'") as caught:
         scored_records(corpus, spec)
