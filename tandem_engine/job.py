@@ -13,7 +13,6 @@ import torch
 import transformers
 
 from tandem_engine.checkpoint import CheckpointStore
-from tandem_engine.contracts.evaluation import LEARNED
 from tandem_engine.contracts.records import (
     DomainsRecord,
     PhaseRecord,
@@ -126,7 +125,9 @@ class _Job:
     def _evaluate(self, state: dict[str, Any] | None) -> None:
         if not self._spec.evaluation.enabled:
             return
-        shares = {LEARNED: self._stage_one.result().alpha} | free_rules(self._corpus, self._spec)
+        shares = {self._spec.method.kind: self._stage_one.result().alpha} | free_rules(
+            self._corpus, self._spec
+        )
         self._stage_two = StageTwo(self._corpus, self._spec, self._device, shares)
         if state is not None:
             self._stage_two.load_state_dict(state)
@@ -145,7 +146,7 @@ class _Job:
         mixture = stage_one.result()
         runs = self._stage_two.runs if self._stage_two else []
         limits = stage_one.limits
-        shares = {run.mixture: run.alpha for run in runs if run.mixture != LEARNED}
+        shares = {run.mixture: run.alpha for run in runs if run.mixture != self._spec.method.kind}
         outside = limits.broken_by(shares) if limits else []
         result = ResultRecord(
             mixture=mixture,
@@ -161,7 +162,7 @@ class _Job:
                     stage_one.null_distances(),
                 ),
                 runs,
-                learned=LEARNED,
+                learned=self._spec.method.kind,
                 targets=bool(self._spec.targets),
                 outside=outside,
                 notes=[*stage_one.active_limits(), *baselines_outside(outside)],
@@ -174,6 +175,7 @@ class _Job:
             versions=_versions(),
             learning_seconds=self._seconds["learning"],
             evaluation_seconds=self._seconds["evaluating"],
+            method=self._spec.method.kind,
         )
         points, targets = stage_one.points, [target.name for target in self._spec.targets]
         write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points, targets))
@@ -199,7 +201,9 @@ def trajectory_csv(
     domains: Sequence[str], points: Sequence[TrajectoryPoint], targets: Sequence[str] = ()
 ) -> str:
     """Return the trajectory as CSV: one row per episode, `alpha:<domain>` and so on as columns."""
-    per_domain = ("alpha", "delta", "train_loss", "validation_loss", "gap", "epochs")
+    per_domain = (
+        *("alpha", "answer", "tried", "delta", "train_loss", "validation_loss", "gap", "epochs"),
+    )
     left_out = {*per_domain, "type", "target_loss"}
     scalars = [name for name in TrajectoryPoint.model_fields if name not in left_out]
     buffer = io.StringIO()
@@ -214,7 +218,7 @@ def trajectory_csv(
     for point in points:
         values = [getattr(point, name) for name in scalars]
         for field in per_domain:
-            values += getattr(point, field)
+            values += getattr(point, field) or [None] * len(domains)
         values += point.target_loss or []
         writer.writerow(["" if value is None else value for value in values])
     return buffer.getvalue()

@@ -228,7 +228,7 @@ def losses_on_test(
     losses = []
     for judge in corpus.judges:
         rows = first_rows(
-            judge.test, judge.name, seed=spec.seed, count=spec.evaluation.test_sequences
+            judge.test, judge.name, seed=spec.split_seed, count=spec.evaluation.test_sequences
         )
         tokens = torch.from_numpy(rows).to(device)
         losses.append(mean_loss(model, tokens, batch_size=spec.training.batch_size))
@@ -244,7 +244,9 @@ def scored_records(corpus: Corpus, spec: JobSpec) -> list[list[Question]]:
     by_name = {domain.name: domain for domain in spec.domains}
     count = spec.evaluation.metric_records
     return [
-        questions_of(domain, by_name[domain.name], corpus.tokenizer, seed=spec.seed, count=count)
+        questions_of(
+            domain, by_name[domain.name], corpus.tokenizer, seed=spec.split_seed, count=count
+        )
         if corpus.tokenizer is not None and by_name[domain.name].task != "none"
         else []
         for domain in corpus.domains

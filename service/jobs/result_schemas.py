@@ -46,7 +46,9 @@ class DomainStatisticsRead(_Part):
 class StageTwoRead(_Part):
     """Fresh models trained with one mixture, over all seeds."""
 
-    mixture: str = Field(description="`tandem` or the name of a free rule.", examples=["tandem"])
+    mixture: str = Field(
+        description="The method's kind, or the name of a free rule.", examples=["tandem"]
+    )
     alpha: list[float] = Field(description="Share per domain, in tokens.", examples=[[0.6, 0.4]])
     epochs: list[float] = Field(
         description="Passes over each domain's train part.", examples=[[1.2, 3.4]]
@@ -194,6 +196,18 @@ class ManifestSummaryRead(_Part):
     planned_tokens: int = Field(description="Tokens planned, whole documents.", examples=[999_871])
 
 
+class WorkRead(_Part):
+    """Compute of learning, all runs together."""
+
+    proxy_steps: float = Field(
+        description="In steps of plain training of the proxy: batches that went forward and "
+        "backward, and a third of those that only went forward.",
+        examples=[1864.0],
+    )
+    tokens: float = Field(description="Tokens of those steps.", examples=[1_908_736.0])
+    flops: float = Field(description="Floating point operations.", examples=[1.2e12])
+
+
 class ResultRead(_Part):
     """The end of a job that succeeded."""
 
@@ -257,6 +271,14 @@ class ResultRead(_Part):
     )
     evaluation_seconds: float = Field(
         description="Wall clock of stage two, seconds.", examples=[240.1]
+    )
+    method: str = Field(
+        default="tandem", description="Kind of the method that learned.", examples=["tandem"]
+    )
+    work: WorkRead | None = Field(
+        default=None,
+        description="Compute of learning; null in results of older releases.",
+        examples=[{"proxy_steps": 1864.0, "tokens": 1_908_736.0, "flops": 1.2e12}],
     )
 
 

@@ -26,7 +26,9 @@ MAX_LIMIT = 10_000
 POLL_AFTER_MS = 2000
 
 FIELDS = [name for name in TrajectoryPoint.model_fields if name != "type"]
-PER_DOMAIN = ("alpha", "delta", "train_loss", "validation_loss", "gap", "epochs")
+PER_DOMAIN = (
+    *("alpha", "answer", "tried", "delta", "train_loss", "validation_loss", "gap", "epochs"),
+)
 PER_TARGET = "target_loss"
 SCALARS = [name for name in FIELDS if name not in {*PER_DOMAIN, PER_TARGET}]
 

@@ -21,12 +21,24 @@ class TrajectoryColumns(BaseModel):
     """One entry per episode in every list; lists of lists follow `domains` inside."""
 
     episode: list[int] = Field(description="1 for the first update of alpha.", examples=[[1, 2]])
-    step: list[int] = Field(description="Steps of u so far.", examples=[[10, 20]])
+    step: list[int] = Field(
+        description="Training steps of the proxy u so far.", examples=[[10, 20]]
+    )
     alpha: list[list[float]] = Field(
         description="Shares of tokens after the update.", examples=[[[0.55, 0.45], [0.6, 0.4]]]
     )
+    answer: list[list[float] | None] = Field(
+        description="Mixture that the method would return now, where that is not the mean of the "
+        "trajectory's tail.",
+        examples=[[None, None]],
+    )
+    tried: list[list[float] | None] = Field(
+        description="Mixture that the model in training sees, where it is not alpha.",
+        examples=[[None, None]],
+    )
     delta: list[list[float]] = Field(
-        description="L_train(w_K) - L_train(u_K), nats per token.",
+        description="L_train(w_K) - L_train(u_K), nats per token; of other methods what moves "
+        "alpha, in their own unit, negative where a share gains, or 0.",
         examples=[[[-0.02, 0.01], [-0.01, 0.01]]],
     )
     delta_cosine: list[float | None] = Field(
@@ -41,7 +53,8 @@ class TrajectoryColumns(BaseModel):
         examples=[[7.3, 4.8]],
     )
     train_loss: list[list[float]] = Field(
-        description="Of u after probing, on the Delta batch, nats per token.",
+        description="Of u after probing, on the Delta batch; of other methods' proxy on some "
+        "fixed train sequences; nats per token.",
         examples=[[[5.1, 5.3], [4.8, 5.0]]],
     )
     validation_loss: list[list[float]] = Field(
@@ -58,8 +71,9 @@ class TrajectoryColumns(BaseModel):
         "targets.",
         examples=[[None, None]],
     )
-    twin_distance: list[float] = Field(
-        description="Euclidean norm of u - w after probing.", examples=[[0.5, 0.6]]
+    twin_distance: list[float | None] = Field(
+        description="Euclidean norm of u - w after probing; null without twins.",
+        examples=[[0.5, 0.6]],
     )
     distance_per_rate: list[float | None] = Field(
         description="That over learning rate x probing steps; null at a rate of 0.",
@@ -84,6 +98,10 @@ class TrajectoryColumns(BaseModel):
     epochs: list[list[float]] = Field(
         description="Passes over each domain's train sequences so far.",
         examples=[[[0.1, 0.2], [0.2, 0.4]]],
+    )
+    work: list[float | None] = Field(
+        description="Compute of the run so far, in steps of plain training.",
+        examples=[[23.3, 46.7]],
     )
     run: list[int] = Field(
         description="Place of the run in the job's plan, from 0. Episodes, steps and tokens count "

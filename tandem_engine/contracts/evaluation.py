@@ -1,17 +1,15 @@
 """What is held back from training, and what the learned mixture is compared with."""
 
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tandem_engine.contracts.base import Contract, Count, Fraction, Positive
 from tandem_engine.contracts.domains import Share
+from tandem_engine.contracts.methods.registry import METHOD_NAMES
 from tandem_engine.contracts.sources import SOURCE_NAME
 
 MixtureName = Literal["natural", "uniform", "temperature", "unimax"]
-LEARNED = "tandem"
-"""Name of the learned mixture among the others."""
-
 CustomName = Annotated[str, Field(pattern=SOURCE_NAME)]
 
 
@@ -23,6 +21,12 @@ class SplitSpec(Contract):
     )
     test_fraction: Fraction = Field(
         default=0.1, description="Part of a domain's bytes for stage two's test.", examples=[0.1]
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = Field(
+        default=None,
+        description="Root of the split's randomness; null is the job's `seed`. Jobs with the same "
+        "one test on the same text.",
+        examples=[0],
     )
 
     @model_validator(mode="after")
@@ -88,7 +92,7 @@ class EvaluationSpec(Contract):
     def _have_names_of_their_own(
         cls, custom: dict[str, dict[str, float]]
     ) -> dict[str, dict[str, float]]:
-        for name in (LEARNED, *get_args(MixtureName)):
+        for name in METHOD_NAMES:
             if name in custom:
                 msg = f"custom mixture {name!r} has the name of one of ours; give it another"
                 raise ValueError(msg)

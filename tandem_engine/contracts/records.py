@@ -84,9 +84,20 @@ class TrajectoryPoint(Contract):
 
     type: Literal["episode"] = "episode"
     episode: int = Field(description="1 for the first update of alpha")
-    step: int = Field(description="steps of u so far, episode * (K + E)")
+    step: int = Field(description="training steps of the proxy so far")
     alpha: list[float]
-    delta: list[float] = Field(description="L_train(w_K) - L_train(u_K), nats per token")
+    answer: list[float] | None = Field(
+        default=None,
+        description="mixture that the method would return now, where that is not the mean of the "
+        "trajectory's tail",
+    )
+    tried: list[float] | None = Field(
+        default=None, description="mixture that the model in training sees, where it is not alpha"
+    )
+    delta: list[float] = Field(
+        description="L_train(w_K) - L_train(u_K), nats per token; of other methods what moves "
+        "alpha, in their own unit, negative where a share gains, or 0"
+    )
     delta_cosine: float | None = Field(
         description="cosine of the centred Deltas of two half batches, -1 to 1; near 0 is noise"
     )
@@ -94,7 +105,10 @@ class TrajectoryPoint(Contract):
     delta_per_rate: float | None = Field(
         default=None, description="norm of Delta over the learning rate; null at a rate of 0"
     )
-    train_loss: list[float] = Field(description="of u after probing, on the Delta batch")
+    train_loss: list[float] = Field(
+        description="of u after probing, on the Delta batch; of other methods' proxy on some "
+        "fixed train sequences"
+    )
     validation_loss: list[float] = Field(
         description="of u at the end of the episode, on the domains' validation parts"
     )
@@ -104,7 +118,10 @@ class TrajectoryPoint(Contract):
     target_loss: list[float] | None = Field(
         default=None, description="the same per target; null without targets"
     )
-    twin_distance: float = Field(description="Euclidean norm of u - w after probing")
+    twin_distance: float | None = Field(
+        default=None,
+        description="Euclidean norm of u - w after probing; null without twins",
+    )
     distance_per_rate: float | None = Field(
         default=None, description="that over learning rate x K; null at a rate of 0"
     )
@@ -119,6 +136,11 @@ class TrajectoryPoint(Contract):
     travel: float = Field(description="sum over episodes of |alpha change| in L1, so far")
     tokens: int = Field(description="training tokens of u so far")
     epochs: list[float] = Field(description="passes over each domain's train sequences so far")
+    work: float | None = Field(
+        default=None,
+        description="compute of the run so far in steps of plain training: batches that went "
+        "forward and backward, and a third of those that only went forward",
+    )
     run: int = Field(default=0, description="place of the run in the job's plan, from 0")
     seed: int = Field(default=0, description="learning seed of the run, from 0")
     restart: int = Field(default=0, description="runs of this seed that came before, 0 for none")
@@ -140,7 +162,7 @@ class StageTwoRun(Contract):
     """One fresh model trained with one mixture and tested. Losses in nats per token."""
 
     type: Literal["stage_two_run"] = "stage_two_run"
-    mixture: str = Field(description="`tandem` or the name of a free rule")
+    mixture: str = Field(description="the method's kind, or the name of a free rule")
     seed: int
     alpha: list[float]
     epochs: list[float]
@@ -237,6 +259,20 @@ class ManifestSummary(Contract):
     planned_tokens: int
 
 
+class Work(Contract):
+    """Compute of learning, all runs together."""
+
+    proxy_steps: float = Field(
+        description="in steps of plain training of the proxy: batches forward and backward, and a "
+        "third of those that only went forward"
+    )
+    tokens: float = Field(description="those steps' tokens")
+    flops: float = Field(
+        description="floating point operations of those tokens, by 6 N and the attention's term "
+        "per token (`tandem_engine.flops`)"
+    )
+
+
 class ResultRecord(Contract):
     """The end of a job that succeeded; also written as `result.json`."""
 
@@ -254,6 +290,8 @@ class ResultRecord(Contract):
     versions: dict[str, str]
     learning_seconds: float
     evaluation_seconds: float
+    method: str = Field(default="tandem", description="kind of the method that learned")
+    work: Work | None = None
 
 
 class ErrorRecord(Contract):

@@ -11,6 +11,9 @@ from pydantic import Field, field_validator, model_validator
 from tandem_engine.contracts.base import Contract, Count
 from tandem_engine.contracts.domains import DomainSpec, require_feasible_shares
 from tandem_engine.contracts.evaluation import EvaluationSpec, SplitSpec
+from tandem_engine.contracts.methods.base import JobSize, RunLength
+from tandem_engine.contracts.methods.online import TandemMethod
+from tandem_engine.contracts.methods.registry import AnyMethod
 from tandem_engine.contracts.models import ModelSpec, TokenizerSpec
 from tandem_engine.contracts.priors import require_mixture
 from tandem_engine.contracts.targets import TargetSpec
@@ -89,8 +92,17 @@ class JobSpec(Contract):
     training: TrainingSpec = Field(
         default=TrainingSpec(), description="Optimiser.", examples=[{"batch_size": 16}]
     )
+    method: AnyMethod = Field(
+        default=TandemMethod(),
+        description="How the mixture is learned: TANDEM, a peer's method or a free rule.",
+        examples=[{"kind": "tandem"}],
+    )
     learning: LearningSpec = Field(
-        default=LearningSpec(), description="Algorithm 1.", examples=[{"probing_steps": 5}]
+        default=LearningSpec(),
+        description="Algorithm 1. Of it, other methods use `total_steps`, `prior` (shares at the "
+        "start), `seeds`, `unconstrained` and `checkpoint_every`; K + E is their steps from one "
+        "point of the trajectory to the next.",
+        examples=[{"probing_steps": 5}],
     )
     split: SplitSpec = Field(
         default=SplitSpec(), description="Data split.", examples=[{"test_fraction": 0.1}]
@@ -166,6 +178,38 @@ class JobSpec(Contract):
         for name, shares in self.evaluation.custom.items():
             require_mixture(shares, self.domain_names, f"evaluation.custom.{name}")
         return self
+
+    @model_validator(mode="after")
+    def _method_has_the_steps_it_needs(self) -> Self:
+        self.run_length  # noqa: B018 - raises
+        if self.method.kind != "tandem" and self.learning.restarts:
+            msg = (
+                f"learning.restarts {self.learning.restarts} are for the method 'tandem', not "
+                f"{self.method.kind!r}; set it to 0"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def run_length(self) -> RunLength:
+        """Length and cost of one run of the method."""
+        learning = self.learning
+        size = JobSize(
+            total_steps=learning.total_steps,
+            probing_steps=learning.probing_steps,
+            free_steps=learning.free_steps,
+            batch=self.training.batch_size,
+            domains=len(self.domains),
+            judges=len(self.targets) or len(self.domains),
+            delta_rows=2 * max(1, learning.delta_sequences // 2) * len(self.domains),
+            gradient_cosine_every=learning.gradient_cosine_every,
+        )
+        return self.method.length(size)
+
+    @property
+    def split_seed(self) -> int:
+        """Root of what is held back, and of what of it is tested on."""
+        return self.seed if self.split.seed is None else self.split.seed
 
     @property
     def domain_names(self) -> list[str]:

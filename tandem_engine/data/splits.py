@@ -72,7 +72,7 @@ class SplitRule:
             validation_fraction=spec.split.validation_fraction,
             test_fraction=spec.split.test_fraction,
             row_tokens=spec.training.context_length + 1,
-            seed=spec.seed,
+            seed=spec.split_seed,
             packed=spec.scenario != "sft",
         )
 
