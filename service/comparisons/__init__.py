@@ -1,0 +1,1 @@
+"""Comparisons of methods: their jobs, tables and reports."""
