@@ -20,18 +20,22 @@ from tandem_engine.contracts.records import (
     ResultRecord,
     ResumedRecord,
     TrajectoryPoint,
+    Work,
 )
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus, load_corpus
 from tandem_engine.devices import prepare_device, translated_memory_errors
 from tandem_engine.evidence import gather
 from tandem_engine.files import write_text
+from tandem_engine.flops import per_trained_token
+from tandem_engine.free_rules import free_rules
 from tandem_engine.manifest import write_manifest
+from tandem_engine.models.causal_lm import build_model
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import Emit, StopFlag
 from tandem_engine.share_limits import baselines_outside
 from tandem_engine.stage_one import StageOne
-from tandem_engine.stage_two import StageTwo, free_rules, scored_records
+from tandem_engine.stage_two import StageTwo, scored_records
 from tandem_engine.stage_two_table import tabulate
 from tandem_engine.verdict import judge
 
@@ -176,12 +180,30 @@ class _Job:
             learning_seconds=self._seconds["learning"],
             evaluation_seconds=self._seconds["evaluating"],
             method=self._spec.method.kind,
+            work=self._work(),
         )
         points, targets = stage_one.points, [target.name for target in self._spec.targets]
         write_text(self._out / "trajectory.csv", trajectory_csv(mixture.domains, points, targets))
         write_text(self._out / "result.json", result.model_dump_json(indent=2) + "\n")
         self._emit(result)
         return result
+
+    def _work(self) -> Work:
+        """Return the compute of learning."""
+        training = self._spec.training
+        model = build_model(
+            self._spec.model,
+            vocabulary=self._corpus.vocabulary_size,
+            context_length=training.context_length,
+            seed=self._spec.seed,
+            labels=("flops",),
+        )
+        tokens = self._stage_one.work * training.batch_size * training.context_length
+        return Work(
+            proxy_steps=self._stage_one.work,
+            tokens=tokens,
+            flops=tokens * per_trained_token(model, training.context_length),
+        )
 
     def _checkpoint(self) -> None:
         state = {

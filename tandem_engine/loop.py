@@ -43,11 +43,16 @@ class Episode:
     step: int
     alpha_M: Tensor
     delta_M: Tensor
-    half_deltas: tuple[Tensor, Tensor]
-    train_losses_M: Tensor
-    twin_distance: float
     rate_factor: float
+    half_deltas: tuple[Tensor, Tensor] | None = None
+    train_losses_M: Tensor | None = None
+    """None is to be measured on some fixed train sequences."""
+    twin_distance: float | None = None
     gradient_cosine: float | None = None
+    answer_M: Tensor | None = None
+    """What the method would return now, where that is not the mean of the trajectory's tail."""
+    tried_M: Tensor | None = None
+    """Mixture of the model in training, where it is not alpha."""
 
 
 @dataclass(slots=True)

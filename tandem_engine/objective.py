@@ -39,6 +39,17 @@ class RowBatch:
         """
         return self.scale_R if reduction == "sum" else self.scale_R / judges
 
+    def of_domain(self, domain: int) -> "RowBatch":
+        """Return the rows of one domain; `rows` must be a tensor."""
+        mine_R = self.domain_R == domain
+        return RowBatch(
+            rows=self.rows[mine_R],
+            domain_R=self.domain_R[mine_R],
+            scale_R=self.scale_R[mine_R],
+            weight_R=self.weight_R[mine_R],
+            drawn_by_alpha=self.drawn_by_alpha,
+        )
+
     def per_domain(self, losses_R: Tensor, domains: int) -> Tensor:
         """Return the mean loss per domain, float64 (M,); NaN for a domain without rows."""
         sums_M = torch.zeros(domains, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Stage one: all runs of a job's learning in order, as one resumable whole, and their result."""
 
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from tandem_engine.intervals import interval_over_seeds, mean_over_seeds
 from tandem_engine.learning import Learner
 from tandem_engine.learning_plan import PlannedRun, plan_runs
 from tandem_engine.manifest import available_tokens, target_tokens
-from tandem_engine.mixture_steps import MixtureStep, build_mixture_step
+from tandem_engine.mixture_steps import MixtureStep, Projection, build_mixture_step
 from tandem_engine.null_drift import Track, null_distances
 from tandem_engine.prior import build_pull, prior_mixture
 from tandem_engine.share_limits import share_limits
@@ -38,6 +39,7 @@ class StageOne:
         tokens = [domain.statistics.train_loss_tokens for domain in corpus.domains]
         self._prior_M = prior_mixture(spec.learning.prior, self._domains, tokens)
         self.plan = plan_runs(spec)
+        self._run_episodes = spec.run_length.episodes
         self.points: list[TrajectoryPoint] = []
         self._learner: Learner | None = None
         self._restored: dict[str, Any] | None = None
@@ -45,12 +47,12 @@ class StageOne:
     @property
     def total_episodes(self) -> int:
         """Episodes of all runs."""
-        return len(self.plan) * self._spec.learning.episodes
+        return len(self.plan) * self._run_episodes
 
     @property
     def between_runs(self) -> bool:
         """Tell if the newest episode was the last one of its run."""
-        return len(self.points) % self._spec.learning.episodes == 0
+        return len(self.points) % self._run_episodes == 0
 
     def run(self, after_episode: Callable[[TrajectoryPoint], None]) -> None:
         """Run the remaining episodes; `after_episode` may raise to stop between two."""
@@ -62,20 +64,15 @@ class StageOne:
                 self._learner = None
             after_episode(point)
 
-        for planned in self.plan[len(self.points) // self._spec.learning.episodes :]:
+        for planned in self.plan[len(self.points) // self._run_episodes :]:
             self._learner = self._begin(planned)
             self._learner.run(keep)
 
     def result(self) -> MixtureResult:
-        """Return the learned mixture: of each seed the tail of its last run within the bounds."""
-        fraction = self._spec.learning.tail_fraction
+        """Return the learned mixture: of each seed what its last run within the bounds answers."""
         trajectories = [self._alpha(planned) for planned in self._final_runs()]
-        by_seed = [tail_mean(alpha_TM, fraction).tolist() for alpha_TM in trajectories]
-        free = [
-            tail_mean(self._alpha(planned), fraction).tolist()
-            for planned in self.plan
-            if not planned.bounded
-        ]
+        by_seed = [self._answer(planned) for planned in self._final_runs()]
+        free = [self._answer(planned) for planned in self.plan if not planned.bounded]
         return MixtureResult(
             domains=self._domains,
             alpha=mean_over_seeds(by_seed),
@@ -86,6 +83,19 @@ class StageOne:
             interval=interval_over_seeds(by_seed),
             unconstrained=mean_over_seeds(free) if free else None,
         )
+
+    def _answer(self, planned: PlannedRun) -> list[float]:
+        """Return the method's own answer, or the mean of the trajectory's tail."""
+        answer = self._of(planned)[-1].answer
+        if answer is not None:
+            return answer
+        return tail_mean(self._alpha(planned), self._spec.learning.tail_fraction).tolist()
+
+    @property
+    def work(self) -> float:
+        """Compute of all runs so far, in steps of plain training."""
+        newest = {point.run: point.work or 0.0 for point in self.points}
+        return math.fsum(newest.values())
 
     def start(self, planned: PlannedRun) -> Tensor:
         """Return alpha before the first episode of a run, shape (M,).
@@ -114,7 +124,12 @@ class StageOne:
         return [point for planned in self._final_runs() for point in self._of(planned)]
 
     def null_distances(self) -> list[float]:
-        """Return how far from the start noise alone would have taken the result, sorted."""
+        """Return how far from the start noise alone would have taken the result, sorted.
+
+        Empty for other methods than TANDEM: what moves them is no Delta.
+        """
+        if self._spec.method.kind != "tandem":
+            return []
         tracks = [
             [self._track(run) for run in self.plan if run.seed == final.seed and run.bounded]
             for final in self._final_runs()
@@ -154,6 +169,10 @@ class StageOne:
             pull=build_pull(self._prior_M, learning.prior.pull),
         )
 
+    def _within(self, *, bounded: bool) -> Projection:
+        # Without bounds a mixture stays as it is, bit by bit.
+        return self.limits.bounds.project if self.limits and bounded else torch.clone
+
     def _begin(self, planned: PlannedRun) -> Learner:
         learner = Learner(
             self._corpus,
@@ -162,6 +181,7 @@ class StageOne:
             planned,
             start_M=self.start(planned),
             mixture_step=self._mixture_step(bounded=planned.bounded),
+            project=self._within(bounded=planned.bounded),
         )
         if self._restored is not None:
             learner.load_state_dict(self._restored, self._of(planned))

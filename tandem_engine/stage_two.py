@@ -5,8 +5,7 @@ it. Free rules get the same model, steps, batches and seeds.
 """
 
 import json
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import fmean
 from typing import Any
 
@@ -17,45 +16,12 @@ from tandem_engine.contracts.records import ProgressRecord, StageTwoRun
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus
 from tandem_engine.data.sampler import MixtureSampler, first_rows
-from tandem_engine.learning import adamw_settings, training_schedule
-from tandem_engine.mixtures import natural, temperature, uniform, unimax
 from tandem_engine.models.causal_lm import build_model
 from tandem_engine.models.losses import mean_loss, sequence_losses
 from tandem_engine.reporting import Emit
 from tandem_engine.task_metrics import Question, questions_of, score
+from tandem_engine.training import adamw_settings, training_schedule
 from tandem_engine.twins import Twin
-
-
-def free_rules(corpus: Corpus, spec: JobSpec) -> dict[str, list[float]]:
-    """Return the shares of every free rule that the specification names, then of its own mixtures.
-
-    The bounds on shares do not apply to them: they are baselines, and the verdict says which of
-    them break the bounds.
-    """
-    evaluation, training = spec.evaluation, spec.training
-    tokens = [domain.statistics.train_loss_tokens for domain in corpus.domains]
-    budget = round(evaluation.steps * training.batch_size * _loss_tokens_per_row(corpus))
-    rules: dict[str, Callable[[], Sequence[float]]] = {
-        "natural": lambda: natural(tokens),
-        "uniform": lambda: uniform(len(tokens)),
-        "temperature": lambda: temperature(tokens, evaluation.temperature),
-        "unimax": lambda: unimax(tokens, budget, evaluation.unimax_epochs),
-    }
-    free: dict[str, list[float]] = {
-        name: [float(share) for share in rules[name]()] for name in evaluation.mixtures
-    }
-    for name, shares in evaluation.custom.items():
-        total = math.fsum(shares.values())
-        free[name] = [shares[domain.name] / total for domain in corpus.domains]
-    return free
-
-
-def _loss_tokens_per_row(corpus: Corpus) -> float:
-    """Return the loss-bearing tokens of a row, averaged over all rows of the domains."""
-    if corpus.packed:
-        return corpus.context_length
-    rows = sum(domain.statistics.train_sequences for domain in corpus.domains)
-    return sum(domain.statistics.train_loss_tokens for domain in corpus.domains) / rows
 
 
 class StageTwo:

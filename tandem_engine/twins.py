@@ -32,10 +32,14 @@ class Twin:
 
     def step(self, loss: Tensor, *, rate_factor: float) -> None:
         """Take one step on `loss` at `rate_factor` times the peak learning rate."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self._settings.learning_rate * rate_factor
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.step_along_gradients(rate_factor=rate_factor)
+
+    def step_along_gradients(self, *, rate_factor: float) -> None:
+        """Take one step along the gradients that lie in the parameters, clipped."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self._settings.learning_rate * rate_factor
         if self._settings.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self._settings.gradient_clip)
         self.optimiser.step()

@@ -191,10 +191,10 @@ class JobSpec(Contract):
         return self
 
     @property
-    def run_length(self) -> RunLength:
-        """Length and cost of one run of the method."""
+    def job_size(self) -> JobSize:
+        """What the length of a run depends on beside its method."""
         learning = self.learning
-        size = JobSize(
+        return JobSize(
             total_steps=learning.total_steps,
             probing_steps=learning.probing_steps,
             free_steps=learning.free_steps,
@@ -204,7 +204,11 @@ class JobSpec(Contract):
             delta_rows=2 * max(1, learning.delta_sequences // 2) * len(self.domains),
             gradient_cosine_every=learning.gradient_cosine_every,
         )
-        return self.method.length(size)
+
+    @property
+    def run_length(self) -> RunLength:
+        """Length and cost of one run of the method."""
+        return self.method.length(self.job_size)
 
     @property
     def split_seed(self) -> int:

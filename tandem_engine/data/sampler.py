@@ -92,6 +92,10 @@ class MixtureSampler:
             for position, split in zip(self._positions, self._splits, strict=True)
         ]
 
+    def restart(self) -> None:
+        """Go back to the start of every domain's order."""
+        self.load_state_dict({"batches": 0, "positions": [0] * len(self._splits)})
+
     def stratified(self, batch_size: int) -> RowBatch:
         """Return a batch with equal counts per domain; the remainder goes round in turn.
 

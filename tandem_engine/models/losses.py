@@ -15,6 +15,15 @@ def sequence_losses(model: nn.Module, coded_BT: Tensor) -> Tensor:
         coded_BT: Token ids, shape (B, T + 1); the last T are predicted. A token that is read but
             not predicted is -1 - id (`tandem_engine.data.examples`).
     """
+    losses_BT, counted_BT = token_losses(model, coded_BT)
+    return losses_BT.sum(dim=1) / counted_BT.sum(dim=1)
+
+
+def token_losses(model: nn.Module, coded_BT: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the next-token losses in nats, 0 where none is borne, and which tokens bear one.
+
+    Both have the shape (B, T); the second is boolean. Arguments as for `sequence_losses`.
+    """
     ids_BT = torch.where(coded_BT < 0, -1 - coded_BT, coded_BT)
     labels_BT = torch.where(coded_BT < 0, IGNORED, coded_BT)[:, 1:]
     logits_BTV = model(input_ids=ids_BT[:, :-1]).logits
@@ -24,8 +33,7 @@ def sequence_losses(model: nn.Module, coded_BT: Tensor) -> Tensor:
         reduction="none",
         ignore_index=IGNORED,
     )
-    counted_B = (labels_BT != IGNORED).sum(dim=1)
-    return losses_N.view(labels_BT.shape).sum(dim=1) / counted_B
+    return losses_N.view(labels_BT.shape), labels_BT != IGNORED
 
 
 @torch.no_grad()

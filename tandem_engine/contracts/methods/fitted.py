@@ -90,7 +90,7 @@ class ChameleonMethod(MethodSettings):
     ridge: Positive = Field(default=10.0, description="lambda of the scores.", examples=[10.0])
     temperature: Positive | None = Field(
         default=None,
-        description="Of the softmax; null is the authors', 5 on 1 / score, and in the scenario "
+        description="Of the softmax; null is the authors': 5 on 1 / score, and in the scenario "
         "`sft` 0.2 on the score.",
         examples=[5.0],
     )

@@ -148,6 +148,12 @@ class AioliMethod(WithValidation):
 
     def length(self, size: JobSize) -> RunLength:
         """One model; each round evaluates once and after every visit."""
+        if self.focus * size.domains <= 1:
+            msg = (
+                f"aioli's focus {self.focus} is no more than an even share of {size.domains} "
+                f"domains; raise method.focus above {1 / size.domains:.4g}"
+            )
+            raise ValueError(msg)
         if self.visit_steps(size) < 1:
             needed = math.ceil(self.sweeps * size.domains / self.learn_fraction) * self.rounds
             msg = (

@@ -11,12 +11,12 @@ from torch import Tensor
 from tandem_engine.bilevel import BilevelSettings, _build_loop, _FunctionObjective, solve
 from tandem_engine.contracts.training import TrainingSpec
 from tandem_engine.errors import DivergedError
-from tandem_engine.learning import training_schedule
 from tandem_engine.loop import TwinLoop
 from tandem_engine.mixture_steps import AdagradStep, ExponentiatedStep, build_mixture_step
 from tandem_engine.objective import RowBatch
 from tandem_engine.schedules import Schedule
 from tandem_engine.simplex import uniform
+from tandem_engine.training import training_schedule
 
 PROBLEM = MeanMatching([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.6, 0.2, 0.2]])
 SETTINGS = BilevelSettings(episodes=9, probing_steps=3, free_steps=4, lr_proxy=0.2)

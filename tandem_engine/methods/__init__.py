@@ -1,0 +1,1 @@
+"""Methods that learn a mixture: TANDEM, its peers and free rules, a module for each."""
