@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from client import display
+from client import compare_command, display
 from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
 from client.http import FINAL_STATES, TandemClient
 from client.local import NotConfiguredError, default_data_dir, find_connection
-from client.specs import SpecFileError, read_request
+from client.specs import SpecFileError, read_comparison, read_request
 
 app = typer.Typer(
     help="Learn how to mix training data.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -181,6 +181,46 @@ def manifest(
     else:
         for path in written:
             print(path)
+
+
+@app.command()
+def compare(
+    file: Annotated[str, typer.Argument(help="YAML or JSON file with a comparison; - is stdin.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the reports; default: its id.", metavar="DIR")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the comparison.")] = None,
+    *,
+    wait: Annotated[bool, typer.Option(help="Wait for its cells and write reports.")] = True,
+    reuse: Annotated[bool, typer.Option(help="Take jobs that are there for cells.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Compare methods on the same data; run it again to go on where it stopped.
+
+    The exit code is 0 when every cell succeeded, 3 when some failed, 1 when all did.
+    """
+    request = read_comparison(file)
+    with _client() as client:
+        comparison = client.compare(
+            request["spec"],
+            name=name or request.get("name"),
+            labels=request.get("labels"),
+            reuse=reuse,
+        )
+        if not wait:
+            _print_json(comparison) if as_json else print(comparison["id"])
+            return
+        if as_json:
+            comparison = client.wait_for_comparison(comparison["id"])
+        else:
+            comparison = dict(compare_command.follow(client, comparison))
+        folder = out or Path(comparison["id"])
+        written = compare_command.write_reports(client, comparison["id"], folder)
+    if as_json:
+        _print_json(comparison)
+    else:
+        compare_command.print_end(comparison, written, Console())
+    raise typer.Exit(compare_command.exit_code(comparison["state"]))
 
 
 @contextmanager

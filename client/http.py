@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import httpx
 
+from client.comparisons import ComparisonCalls
 from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
 from client.files import write_whole
 
@@ -24,7 +25,7 @@ _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 8.0
 
 
-class TandemClient:
+class TandemClient(ComparisonCalls):
     """Talks to one service; use it as a context manager, or call `close`.
 
     Every method raises TandemApiError when the service refuses, and ServiceUnreachableError when

@@ -5,11 +5,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 Json = dict[str, Any]
 
 
 class SpecFileError(Exception):
-    """A specification file cannot be read, or is no JSON object; the message says where."""
+    """A specification file cannot be read, or is no object; the message says where."""
 
 
 def read_request(file: str) -> Json:
@@ -20,20 +22,46 @@ def read_request(file: str) -> Json:
     hub unless there is such a folder.
 
     Raises:
-        SpecFileError: the file cannot be read or is no JSON object.
+        SpecFileError: the file cannot be read or is no JSON or YAML object.
     """
+    request = _read(file, "job specification")
+    _make_absolute(request["spec"], _folder(file))
+    return request
+
+
+def read_comparison(file: str) -> Json:
+    """Return the same from a file with a comparison, whose paths are in `base`.
+
+    Raises:
+        SpecFileError: the file cannot be read or is no JSON or YAML object.
+    """
+    request = _read(file, "comparison")
+    base = request["spec"].get("base")
+    if isinstance(base, dict):
+        _make_absolute(base, _folder(file))
+    return request
+
+
+def _read(file: str, what: str) -> Json:
     try:
         text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        content = json.loads(text)
     except OSError as error:
-        raise SpecFileError(f"{file}: {error.strerror}; give a readable JSON file") from error
+        raise SpecFileError(f"{file}: {error.strerror}; give a readable file") from error
     except ValueError as error:
-        raise SpecFileError(f"{file} is not JSON: {error}") from error
+        raise SpecFileError(f"{file} is not UTF-8 text: {error}") from error
+    kind = "YAML" if file.endswith((".yaml", ".yml")) else "JSON"
+    try:
+        content = yaml.safe_load(text) if kind == "YAML" else json.loads(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise SpecFileError(f"{file} is not {kind}: {error}") from error
     if not isinstance(content, dict):
-        raise SpecFileError(f"{file} holds no JSON object; it should be a job specification")
+        raise SpecFileError(f"{file} holds no {kind} object; it should be a {what}")
     request: Json = content if isinstance(content.get("spec"), dict) else {"spec": content}
-    _make_absolute(request["spec"], Path.cwd() if file == "-" else Path(file).resolve().parent)
     return request
+
+
+def _folder(file: str) -> Path:
+    return Path.cwd() if file == "-" else Path(file).resolve().parent
 
 
 def _make_absolute(spec: Json, folder: Path) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service import discovery, health
 from service.artifacts import endpoints as artifacts
+from service.comparisons import endpoints as comparisons
 from service.context import Context
 from service.error_handlers import add_error_handlers
 from service.jobs import endpoints as jobs
@@ -52,7 +53,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for module in (jobs, trajectories, artifacts, discovery, health):
+    for module in (jobs, trajectories, artifacts, comparisons, discovery, health):
         app.include_router(module.router)
     add_error_handlers(app)
     app.add_middleware(RequestMiddleware, max_body_bytes=chosen.max_body_bytes)

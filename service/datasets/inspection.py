@@ -77,7 +77,7 @@ class _Seen:
 
 
 def inspect(
-    spec: JobSpec, positions: Mapping[str, int], roots: Sequence[Path]
+    spec: JobSpec, positions: Mapping[str, int], roots: Sequence[Path], *, place: str = "/spec"
 ) -> list[FieldProblem]:
     """Return what is wrong with the files that `spec` names; empty when nothing is.
 
@@ -86,16 +86,17 @@ def inspect(
         positions: Place of each domain and each target in its list of the request (the
             specification sorts them).
         roots: Folders that data may come from.
+        place: Pointer to the specification in the request.
     """
     problems: list[FieldProblem] = []
     # A conversation is a row by itself, however short.
     row_tokens = 1 if spec.scenario == "sft" else spec.training.context_length + 1
     for source in (*spec.domains, *spec.targets):
-        where = f"/spec/{source.section}/{positions[source.name]}"
+        where = f"{place}/{source.section}/{positions[source.name]}"
         parts = 2 if isinstance(source, TargetSpec) else 3
         problems += _inspect_source(source, where, _Seen(row_tokens, parts), roots)
-    problems += inspect_tokenizer(spec.tokenizer, roots)
-    problems += inspect_model(spec.model, roots)
+    problems += inspect_tokenizer(spec.tokenizer, roots, place)
+    problems += inspect_model(spec.model, roots, place)
     return problems
 
 

@@ -13,18 +13,20 @@ _SHOWN = 500
 _UNREADABLE = "model_unreadable"
 
 
-def inspect_tokenizer(tokenizer: TokenizerSpec, roots: Sequence[Path]) -> list[FieldProblem]:
+def inspect_tokenizer(
+    tokenizer: TokenizerSpec, roots: Sequence[Path], spec_place: str
+) -> list[FieldProblem]:
     """Return what is wrong with a tokenizer's folder; a name on the hub is the worker's to find."""
-    pointer = "/spec/tokenizer/path"
+    pointer = f"{spec_place}/tokenizer/path"
     if tokenizer.path is None or HUB_NAME.fullmatch(tokenizer.path):
         return []
     place, problems = _folder(tokenizer.path, pointer, "tokenizer_unreadable", roots)
     return problems if place is None else []
 
 
-def inspect_model(model: ModelSpec, roots: Sequence[Path]) -> list[FieldProblem]:
+def inspect_model(model: ModelSpec, roots: Sequence[Path], spec_place: str) -> list[FieldProblem]:
     """Return what is wrong with a model's folder; a name on the hub is the worker's to find."""
-    pointer = "/spec/model/path"
+    pointer = f"{spec_place}/model/path"
     if model.path is None or HUB_NAME.fullmatch(model.path):
         return []
     place, problems = _folder(model.path, pointer, _UNREADABLE, roots)

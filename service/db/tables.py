@@ -3,10 +3,11 @@
 from sqlalchemy import MetaData
 
 from service.auth import models as auth_models
+from service.comparisons import models as comparison_models
 from service.db.base import Base
 from service.jobs import models as job_models
 
-TABLE_MODULES = (auth_models, job_models)
+TABLE_MODULES = (auth_models, comparison_models, job_models)
 
 
 def metadata() -> MetaData:

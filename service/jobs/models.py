@@ -37,6 +37,7 @@ class Job(Base):
             name="lease",
         ),
         Index("ix_jobs_tenant_id_created_at_id", "tenant_id", "created_at", "id"),
+        Index("ix_jobs_tenant_id_spec_sha256", "tenant_id", "spec_sha256"),
         Index("ix_jobs_queued", "run_after", postgresql_where=text("state = 'queued'")),
         Index(
             "ix_jobs_leased",

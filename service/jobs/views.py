@@ -5,6 +5,7 @@ from service.jobs.lifecycle import JobState
 from service.jobs.models import Job
 from service.jobs.result_schemas import ResultRead
 from service.jobs.schemas import JobError, JobLinks, JobRead, Progress
+from tandem_engine.contracts.spec import JobSpec
 
 
 def job_path(job_id: str) -> str:
@@ -23,7 +24,7 @@ def target_names(job: Job) -> list[str]:
 
 
 def total_episodes(spec: Json) -> int:
-    """Return the episodes of all runs of a job; a specification of an older release has one run."""
+    """Return the episodes of all runs of a job; one of an older release may lack fields."""
     learning = spec["learning"]
     runs: int = 1 + learning.get("restarts", 0)
     if learning.get("unconstrained", False) and any(map(_has_bounds, spec["domains"])):
@@ -31,6 +32,8 @@ def total_episodes(spec: Json) -> int:
     episode_steps = learning["probing_steps"] + learning["free_steps"]
     seeds: int = learning.get("seeds", 1)
     episodes: int = learning["total_steps"] // episode_steps
+    if spec.get("method", {"kind": "tandem"})["kind"] != "tandem":
+        episodes = JobSpec.model_validate(spec).run_length.episodes
     return seeds * runs * episodes
 
 
