@@ -46,13 +46,14 @@ def all_pairs(losses: Mapping[str, Mapping[int, float]]) -> list[PairRow]:
     entries = [name for name, by_seed in losses.items() if by_seed]
     seeds = sorted({seed for by_seed in losses.values() for seed in by_seed})
     cells = [(name, seed) for name in entries for seed in losses[name]]
-    freedom = len(cells) - (len(entries) + len(seeds) - 1)
-    if len(entries) < 2 or freedom < 1:  # noqa: PLR2004 - nothing to compare
-        return []
     design = np.zeros((len(cells), len(entries) + len(seeds)))
     for row, (name, seed) in enumerate(cells):
         design[row, entries.index(name)] = 1.0
         design[row, len(entries) + seeds.index(seed)] = 1.0
+    # Entries that no common seed connects leave more open than the sum of all effects.
+    freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
+    if len(entries) < 2 or freedom < 1:  # noqa: PLR2004 - nothing to compare
+        return []
     values = np.array([losses[name][seed] for name, seed in cells])
     inverse = np.linalg.pinv(design.T @ design)
     effects = inverse @ design.T @ values
