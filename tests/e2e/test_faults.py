@@ -229,3 +229,30 @@ def test_a_job_survives_a_stop_and_a_new_start_without_spending_an_attempt(
         assert len(client.mixture(running_job)["shares"]) == 3
         client.download_manifest(running_job, system.data.parent / "manifest")
     assert (system.data.parent / "manifest" / "documents.parquet").exists()
+
+
+def test_a_worker_killed_in_the_middle_of_a_comparison_costs_no_finished_cell(
+    system: System, spec: dict[str, Any], undisturbed: Trajectory
+) -> None:
+    evaluation = {"steps": 20, "test_sequences": 4}
+    comparison = {
+        "base": spec | {"evaluation": evaluation},
+        "entries": ["uniform", "tandem", "natural"],
+        "seeds": 1,
+        "equal_compute": False,
+    }
+    with system.client() as client:
+        made = client.compare(comparison)
+        jobs = {cell["entry"]: cell["job_id"] for cell in made["cells"]}
+        system.wait_for(lambda: _episode(client, jobs["tandem"]) >= KILL_AFTER)
+        before = client.comparison(made["id"])
+        (done,) = [row for row in before["table"]["entries"] if row["seeds_done"]]
+        os.killpg(system.pid("worker-1"), signal.SIGKILL)
+        ended = client.wait_for_comparison(made["id"], timeout_seconds=WAIT_SECONDS)
+        assert ended["state"] == "succeeded"
+        rows = {row["entry"]: row for row in ended["table"]["entries"]}
+        assert rows["uniform"] == done
+        assert client.job(jobs["uniform"])["attempt"] == 1
+        assert client.job(jobs["tandem"])["attempt"] == 2
+        assert _trajectory(client, jobs["tandem"]) == undisturbed
+        assert "<svg" in client.comparison_report(made["id"], "html")
