@@ -79,7 +79,7 @@ class PairRow(BaseModel):
     second: str = Field(description="Name of another, with the higher loss.", examples=["uniform"])
     seeds: int = Field(description="Seeds that both have finished.", examples=[3])
     difference: float = Field(
-        description="Average test loss of the first minus that of the second, less the effects of "
+        description="Average test loss of the first minus that of the second, mean over common "
         "seeds, nats per token.",
         examples=[-0.09],
     )
@@ -87,7 +87,7 @@ class PairRow(BaseModel):
         description="Of the difference, nats per token.", examples=[0.006]
     )
     p: float = Field(
-        description="Two-sided, by Student's t with the noise pooled over all entries.",
+        description="Of Student's t-test, paired by seed, two-sided.",
         examples=[0.004],
     )
     p_holm: float = Field(

@@ -1,16 +1,50 @@
-"""Are two entries apart, or is it noise? By a model with an effect of entry and one of seed.
+"""Are two entries apart, or is it noise? Paired by seed, because a seed's models start alike.
 
-All entries with the same seed start from the same weights, so a seed's luck is common to them.
+The noise is not pooled over entries: a method whose answers vary from seed to seed would make all
+others look uncertain, and one that hardly varies would make it look certain.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
+from statistics import fmean, stdev
 
 from service.comparisons.schemas import PairRow
 
-ESTIMABLE = 1e-8
-"""A difference that the design leaves open by more than this is not tested."""
+
+@dataclass(frozen=True, slots=True)
+class PairedTest:
+    """Student's test of paired values."""
+
+    seeds: int
+    difference: float
+    standard_error: float
+    p: float
+
+
+def paired_test(first: Mapping[int, float], second: Mapping[int, float]) -> PairedTest | None:
+    r"""Return the paired t-test over common seeds, or None with fewer than two.
+
+    With differences :math:`d_j` of n seeds: :math:`\bar d`, its error :math:`s_d / \sqrt n`, and
+    :math:`p = P(|T_{n-1}| \ge |\bar d| \sqrt n / s_d)`. Differences that are all the same have
+    p = 0, or 1 where they are 0.
+
+    Args:
+        first: Loss by seed.
+        second: Loss by seed of the other.
+    """
+    from scipy.stats import t  # noqa: PLC0415 - slow to load, and only a comparison needs it
+
+    seeds = sorted(first.keys() & second.keys())
+    if len(seeds) < 2:  # noqa: PLR2004 - no spread without two
+        return None
+    differences = [first[seed] - second[seed] for seed in seeds]
+    mean, error = fmean(differences), stdev(differences) / math.sqrt(len(seeds))
+    if error == 0.0:
+        return PairedTest(len(seeds), mean, 0.0, 0.0 if mean else 1.0)
+    p = 2.0 * float(t.sf(abs(mean) / error, len(seeds) - 1))
+    return PairedTest(len(seeds), mean, error, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -28,59 +62,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def all_pairs(losses: Mapping[str, Mapping[int, float]]) -> list[PairRow]:
-    r"""Return the test of every two entries, the lower loss first, most certain pair first.
-
-    The losses are fitted as :math:`x_{ij} = a_i + b_j + e_{ij}` (entry i, seed j) by least
-    squares. With the residual variance :math:`s^2` of :math:`\nu` degrees of freedom a difference
-    :math:`d = a_i - a_k` has the error :math:`s \sqrt{c^\top (X^\top X)^+ c}` and
-    :math:`p = P(|T_\nu| \ge |d| / \text{error})`. With all cells finished this is the paired
-    comparison with a noise that is pooled over entries: a few seeds alone know it badly. Cells may
-    be missing. Empty where no cell is left to tell the noise from.
+    """Return the test of every two entries, the lower loss first, most certain pair first.
 
     Args:
         losses: Average test loss by entry and seed, nats per token.
     """
-    import numpy as np  # noqa: PLC0415 - both are slow to load, and only comparisons need them
-    from scipy.stats import t  # noqa: PLC0415
-
-    entries = [name for name, by_seed in losses.items() if by_seed]
-    seeds = sorted({seed for by_seed in losses.values() for seed in by_seed})
-    cells = [(name, seed) for name in entries for seed in losses[name]]
-    design = np.zeros((len(cells), len(entries) + len(seeds)))
-    for row, (name, seed) in enumerate(cells):
-        design[row, entries.index(name)] = 1.0
-        design[row, len(entries) + seeds.index(seed)] = 1.0
-    # Entries that no common seed connects leave more open than the sum of all effects.
-    freedom = len(cells) - int(np.linalg.matrix_rank(design)) if cells else 0
-    if len(entries) < 2 or freedom < 1:  # noqa: PLR2004 - nothing to compare
-        return []
-    values = np.array([losses[name][seed] for name, seed in cells])
-    inverse = np.linalg.pinv(design.T @ design)
-    effects = inverse @ design.T @ values
-    variance = float(((values - design @ effects) ** 2).sum()) / freedom
-    tested = []
-    for first, second in combinations(range(len(entries)), 2):
-        contrast = np.zeros(design.shape[1])
-        contrast[first], contrast[second] = 1.0, -1.0
-        if np.abs(contrast @ inverse @ design.T @ design - contrast).max() > ESTIMABLE:
-            continue
-        difference = float(contrast @ effects)
-        error = math.sqrt(variance * float(contrast @ inverse @ contrast))
-        p = 2.0 * float(t.sf(abs(difference) / error, freedom)) if error else float(not difference)
-        names = (entries[first], entries[second])
-        tested.append((names if difference <= 0 else names[::-1], abs(difference), error, p))
+    tests = []
+    for names in combinations(losses, 2):
+        found = paired_test(losses[names[0]], losses[names[1]])
+        if found is not None:
+            tests.append((names if found.difference <= 0 else names[::-1], found))
+    corrected = holm([found.p for _, found in tests])
     rows = [
         PairRow(
             first=names[0],
             second=names[1],
-            seeds=len(losses[names[0]].keys() & losses[names[1]].keys()),
-            difference=-size,
-            standard_error=error,
-            p=p,
+            seeds=found.seeds,
+            difference=-abs(found.difference),
+            standard_error=found.standard_error,
+            p=found.p,
             p_holm=p_holm,
         )
-        for (names, size, error, p), p_holm in zip(
-            tested, holm([p for *_, p in tested]), strict=True
-        )
+        for (names, found), p_holm in zip(tests, corrected, strict=True)
     ]
     return sorted(rows, key=lambda row: (row.p, row.difference))

@@ -1,9 +1,11 @@
 """Sentences about a comparison's table: who is ahead, and what is only noise."""
 
+from collections.abc import Iterable
+
 from service.comparisons.schemas import ComparisonTable
 
 LEVEL = 0.05
-"""Corrected p below which two entries count as different."""
+"""p below which two entries count as different."""
 
 
 def findings(table: ComparisonTable) -> list[str]:
@@ -20,15 +22,24 @@ def findings(table: ComparisonTable) -> list[str]:
         f"Lowest average test perplexity: {best.entry}, {best.average_perplexity:.3f} "
         f"({best.average_loss:.4f} nats per token)."
     )
-    if not table.pairs:
+    mine = {pair.second: pair for pair in table.pairs if pair.first == best.entry}
+    if not mine:
         return [*sentences, "With one seed nothing tells a difference from noise."]
-    clear = [p.second for p in table.pairs if p.first == best.entry and p.p_holm < LEVEL]
-    alike = [row.entry for row in done[1:] if row.entry not in clear]
+    order = [row.entry for row in done[1:]]
+    clear = [name for name in order if name in mine and mine[name].p < LEVEL]
+    certain = [name for name in clear if mine[name].p_holm < LEVEL]
     if clear:
         sentences.append(
-            f"It is better than {_listed(_in_order(clear, [row.entry for row in done]))} by more "
-            f"than noise (t-tests, noise pooled over entries, Holm's correction, p < {LEVEL})."
+            f"It is better than {_listed(clear)}, each taken alone (paired t-tests over seeds, "
+            f"p < {LEVEL})."
         )
+        many = f"Corrected for the number of pairs, {len(table.pairs)}, "
+        sentences.append(
+            f"{many}this holds for {_listed(certain)}."
+            if certain
+            else f"{many}so few seeds leave none of these differences certain."
+        )
+    alike = [name for name in order if name not in clear]
     if alike:
         sentences.append(f"It cannot be told apart from {_listed(alike)}.")
     return sentences
@@ -39,9 +50,6 @@ def probability(p: float) -> str:
     return "< 0.0001" if p < 1e-4 else f"{p:.4f}"  # noqa: PLR2004 - what four digits show
 
 
-def _in_order(names: list[str], order: list[str]) -> list[str]:
-    return sorted(names, key=order.index)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _listed(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last

@@ -85,6 +85,7 @@ def test_the_words_say_what_is_ahead_and_what_is_only_noise() -> None:
     ]
     text = " ".join(findings(tabulate(ENTRIES, cells, 3)))
     assert "Lowest average test perplexity: ours" in text
-    assert "It is better than late by more than noise" in text
+    assert "It is better than late, each taken alone" in text
+    assert "3, this holds for late." in text
     assert "It cannot be told apart from theirs." in text
     assert "not finished" not in text
