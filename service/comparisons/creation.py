@@ -74,7 +74,8 @@ def create_comparison(
             comparison_id=comparison_id,
             name=request.name,
             labels=request.labels,
-            spec=request.spec.model_dump(mode="json"),
+            # What was not set stays open: filled in here, it would win over the base's preset.
+            spec=request.spec.model_dump(mode="json", exclude_unset=True),
             cells=new_cells,
         )
         shown = read_comparison(comparison, filled_cells(work.session, comparison_id))

@@ -133,9 +133,8 @@ class ComparisonRead(ComparisonSummary):
     """A comparison with its cells and what is known so far."""
 
     spec: dict[str, Any] = Field(
-        description="As submitted, with every default filled in; submit it again to compare the "
-        "same.",
-        examples=[{"entries": [{"name": None, "method": {"kind": "tandem"}}], "seeds": 3}],
+        description="As submitted; submit it again to compare the same.",
+        examples=[{"entries": [{"method": {"kind": "tandem"}}], "seeds": 3}],
     )
     learning_budget: float = Field(
         description="Compute of learning per cell, in steps of plain training.", examples=[1962.3]

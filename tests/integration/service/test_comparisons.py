@@ -123,6 +123,17 @@ def test_the_same_comparison_again_takes_what_is_finished_or_under_way(api: Api)
     assert not any(cell["reused"] for cell in third["cells"])
 
 
+def test_a_returned_specification_means_the_same_when_it_is_submitted_again(api: Api) -> None:
+    first = create(api)
+    second = post(api, {"spec": first["spec"]})
+    assert all(cell["reused"] for cell in second["cells"])
+    assert second["spec"] == first["spec"]
+    assert second["learning_budget"] == first["learning_budget"]
+    job = api.client.get(f"/v1/jobs/{first['cells'][0]['job_id']}").json()["spec"]
+    # Tandem's own cell spends the whole of a budget that is its own.
+    assert job["learning"]["total_steps"] // 30 == 800 // 30
+
+
 def test_nothing_is_taken_once_the_data_changed(api: Api, tmp_path: Path) -> None:
     document = body(api)
     first = post(api, document)
