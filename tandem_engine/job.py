@@ -172,7 +172,11 @@ class _Job:
                 notes=[*stage_one.active_limits(), *baselines_outside(outside)],
             ),
             manifest=write_manifest(
-                self._out / "manifest", self._corpus, mixture.alpha, self._spec
+                self._out / "manifest",
+                self._corpus,
+                mixture.alpha,
+                self._spec,
+                method=self._spec.method.kind,
             ),
             episodes=len(stage_one.points),
             steps=stage_one.points[-1].step,

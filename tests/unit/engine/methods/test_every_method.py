@@ -1,10 +1,12 @@
 """What holds for every method: it ends with a mixture, costs what it said, and can be resumed."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.corpora import texts
+from support.conversations import sft_spec
+from support.corpora import texts, write_jsonl
 from support.tiny_jobs import Recorder, tiny_spec
 
 from tandem_engine.contracts.methods.registry import METHOD_NAMES
@@ -123,12 +125,38 @@ def test_bounds_hold_for_the_answer(spec: JobSpec, tmp_path: Path) -> None:
 
 
 def test_targets_may_stand_in_for_the_domains_own_validation(kind: str, tmp_path: Path) -> None:
-    target = tmp_path / "target.jsonl"
-    target.write_text(
-        "".join(f'{{"text": "{text}"}}\n' for text in texts("exam question", 30, length=60))
-    )
+    target = write_jsonl(tmp_path / "target.jsonl", texts("exam question", 30, length=60))
     spec = spec_of(
         kind, tmp_path / "domains", targets=[{"name": "exam", "uris": [target.as_uri()]}]
     )
     result = result_of(run(spec, tmp_path / "job"))
     assert sum(result.mixture.alpha) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_fine_tuning_works_with_every_method(kind: str, tmp_path: Path) -> None:
+    plain = sft_spec(tmp_path / "data")
+    spec = plain.evolve(
+        method={"kind": kind} | SETTINGS.get(kind, {}),
+        learning=plain.learning.model_dump(exclude_unset=True) | {"total_steps": 40},
+        evaluation={
+            "steps": 2,
+            "seeds": 1,
+            "mixtures": [],
+            "metric_records": 2,
+            "metric_tokens": 2,
+        },
+    )
+    result = result_of(run(spec, tmp_path / "out"))
+    assert sum(result.mixture.alpha) == pytest.approx(1.0, abs=1e-12)
+    (row,) = result.stage_two
+    assert row.mixture == kind
+    assert row.metrics is not None
+
+
+def test_the_manifest_and_the_table_name_the_method(kind: str, tmp_path: Path) -> None:
+    evaluation = {"steps": 4, "seeds": 2, "mixtures": ["uniform", "natural"], "test_sequences": 4}
+    spec = spec_of(kind, tmp_path / "data", evaluation=evaluation)
+    result = result_of(run(spec, tmp_path / "out"))
+    head = json.loads((tmp_path / "out" / "manifest" / "manifest.json").read_text())
+    assert head["method"] == kind
+    assert {row.mixture for row in result.stage_two} == {kind, "uniform", "natural"}
