@@ -12,6 +12,7 @@ from service.comparisons.palette import COLOURS, OTHERS, colours, grouped
 from service.comparisons.schemas import ComparisonTable, EntryRow
 
 ROW_INCHES = 0.28
+SAME_COMPUTE = 1.1
 
 
 def averages(figure: Figure, table: ComparisonTable, _: Sequence[CellOutcome]) -> bool:
@@ -80,9 +81,10 @@ def mixtures(figure: Figure, table: ComparisonTable, _: Sequence[CellOutcome]) -
 
 
 def loss_and_work(figure: Figure, table: ComparisonTable, _: Sequence[CellOutcome]) -> bool:
-    """Draw average loss against compute."""
+    """Draw average loss against compute, where entries differ in it."""
     rows = [row for row in _finished(table) if row.proxy_steps is not None]
-    if not rows:
+    spent = [row.proxy_steps or 0.0 for row in rows]
+    if not rows or max(spent) <= SAME_COMPUTE * min(spent):
         return False
     axes = figure.subplots()
     colour = colours([row.entry for row in rows])

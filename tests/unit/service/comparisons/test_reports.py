@@ -30,8 +30,9 @@ def cells(domains: tuple[str, ...] = ("code", "manuals")) -> list:
             alpha=shares,
             domains=domains,
             curve=curve(count),
+            work=work,
         )
-        for entry, loss in (("tandem", 2.0), ("@peer | one", 2.2))
+        for entry, loss, work in (("tandem", 2.0, 1900.0), ("@peer | one", 2.2, 1.0))
         for seed in range(2)
     ]
     error = JobError(code="diverged", message="<b>not</b> finite", retryable=False)
@@ -99,11 +100,7 @@ def test_a_figure_without_data_is_left_out() -> None:
     found = [cell for cell in cells() if cell.state != JobState.FAILED]
     bare = [outcome(cell.entry, cell.seed, (2.0, 2.1)) for cell in found]
     titles = [figure.title for figure in figures(tabulate(ENTRIES, bare, 2), bare)]
-    assert titles == [
-        "Average test perplexity",
-        "Learned mixtures",
-        "What the compute of learning bought",
-    ]
+    assert titles == ["Average test perplexity", "Learned mixtures"]
     assert figures(tabulate(ENTRIES, [], 2), []) == []
 
 
