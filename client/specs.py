@@ -30,15 +30,17 @@ def read_request(file: str) -> Json:
 
 
 def read_comparison(file: str) -> Json:
-    """Return the same from a file with a comparison, whose paths are in `base`.
+    """Return the same from a file with a comparison, whose paths are in `base` and `entries`.
 
     Raises:
         SpecFileError: the file cannot be read or is no JSON or YAML object.
     """
     request = _read(file, "comparison")
-    base = request["spec"].get("base")
-    if isinstance(base, dict):
-        _make_absolute(base, _folder(file))
+    entries = request["spec"].get("entries")
+    parts = [request["spec"].get("base"), *(entries if isinstance(entries, list) else [])]
+    for part in parts:
+        if isinstance(part, dict):
+            _make_absolute(part, _folder(file))
     return request
 
 

@@ -19,6 +19,7 @@ from service.comparisons.resources import ComparisonCreate
 from service.comparisons.views import comparison_path, read_comparison
 from service.context import Context
 from service.datasets.files import local_path
+from service.datasets.models import inspect_model
 from service.db.session import unit_of_work
 from service.dependencies import Caller
 from service.errors import FieldProblem, ValidationFailedError
@@ -63,6 +64,7 @@ def create_comparison(
     # No transaction is open here. All cells read the same files; rows may differ in length.
     longest = max((cell.spec for cell in planned), key=lambda spec: spec.training.context_length)
     check_files(context, longest, body["spec"]["base"], place="/spec/base")
+    _check_models(context, request.spec, planned)
     with unit_of_work(context.sessions) as work:
         savepoint = work.session.begin_nested()
         comparison_id = new_comparison_id()
@@ -127,6 +129,16 @@ def _cells(spec: ComparisonSpec) -> list[Cell]:
         raise refused(error, "spec") from error
 
 
+def _check_models(context: Context, spec: ComparisonSpec, planned: Sequence[Cell]) -> None:
+    """Check the models that entries name in place of the base's: they are files, too."""
+    places = {entry.title: f"/spec/entries/{i}" for i, entry in enumerate(spec.entries)}
+    problems = []
+    for cell in planned[: len(spec.entries)]:
+        problems += inspect_model(cell.spec.model, context.settings.roots, places[cell.entry])
+    if problems:
+        raise ValidationFailedError("; ".join(p.message for p in problems), errors=problems)
+
+
 def _jobs(
     context: Context, caller: Caller, request: ComparisonCreate, planned: Sequence[Cell], id_: str
 ) -> list[NewJob]:
@@ -175,4 +187,7 @@ def _fill(
 def _last_change(spec: JobSpec) -> datetime:
     """Return when a file of the data was last written; they were just seen to be there."""
     paths = [local_path(uri) for source in (*spec.domains, *spec.targets) for uri in source.uris]
-    return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+    try:
+        return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+    except OSError:
+        return datetime.now(UTC)  # gone this moment: no earlier job read what is there now

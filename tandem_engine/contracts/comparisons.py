@@ -2,6 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -140,9 +141,7 @@ def budget(comparison: ComparisonSpec) -> float:
 
 def cost(spec: JobSpec) -> float:
     """Return the compute of learning with a resolved specification, in steps of plain training."""
-    length = spec.run_length
-    runs = spec.learning.seeds * (spec.learning.restarts + 1)
-    return runs * (length.trained_rows + length.read_rows / 3) / spec.training.batch_size
+    return _cost_with(spec, spec.learning.total_steps)
 
 
 def _spec(comparison: ComparisonSpec, entry: EntrySpec) -> JobSpec:
@@ -170,29 +169,30 @@ def _spec(comparison: ComparisonSpec, entry: EntrySpec) -> JobSpec:
 def _within(spec: JobSpec, allowed: float, entry: EntrySpec) -> JobSpec:
     """Return `spec` with the steps that the budget pays for: no fewer do as much work."""
     steps = range(1, int(allowed) + 2)
-    affordable = bisect_right(steps, allowed, key=lambda count: _cost_of(spec, count))
-    if affordable and (found := _with_steps(spec, affordable)):
-        same = bisect_left(steps, cost(found), key=lambda count: _cost_of(spec, count))
-        return _with_steps(spec, steps[same]) or found
-    raise InvalidSpecError(
-        f"entry {entry.title!r} cannot learn anything for {allowed:.0f} steps of training",
-        field="learning_budget",
-        value=int(allowed),
-        hint="raise learning_budget, or lower what the entry's method needs at least",
-    )
+    affordable = bisect_right(steps, allowed, key=lambda count: _cost_with(spec, count))
+    spent = _cost_with(spec, affordable)
+    if spent == 0.0:
+        raise InvalidSpecError(
+            f"entry {entry.title!r} cannot learn anything for {allowed:.0f} steps of training",
+            field="learning_budget",
+            value=int(allowed),
+            hint="raise learning_budget, or lower what the entry's method needs at least",
+        )
+    least = steps[bisect_left(steps, spent, key=lambda count: _cost_with(spec, count))]
+    return spec.evolve(learning=spec.learning.model_dump() | {"total_steps": least})
 
 
-def _with_steps(spec: JobSpec, steps: int) -> JobSpec | None:
-    """Return `spec` with so many steps, or None where its method cannot use so few."""
+def _cost_with(spec: JobSpec, steps: int) -> float:
+    """Return the cost with so many steps; 0 where they are too few for the method."""
+    learning = spec.learning
+    if steps < learning.episode_steps:
+        return 0.0
     try:
-        return spec.evolve(learning=spec.learning.model_dump() | {"total_steps": steps})
-    except ValidationError:
-        return None
-
-
-def _cost_of(spec: JobSpec, steps: int) -> float:
-    found = _with_steps(spec, steps)
-    return 0.0 if found is None else cost(found)
+        length = spec.method.length(replace(spec.job_size, total_steps=steps))
+    except ValueError:
+        return 0.0
+    runs = learning.seeds * (learning.restarts + 1)
+    return runs * (length.trained_rows + length.read_rows / 3) / spec.training.batch_size
 
 
 def _refused(entry: EntrySpec, error: ValidationError) -> InvalidSpecError:

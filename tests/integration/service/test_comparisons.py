@@ -175,6 +175,16 @@ def test_a_bad_file_leaves_neither_comparison_nor_job(api: Api, tmp_path: Path) 
         ),
         ({"entries": ["uniform", "regmix"], "learning_budget": 50}, "/spec/learning_budget", "50"),
         ({"seeds": 0}, "/spec/seeds", "0"),
+        (
+            {
+                "entries": [
+                    "tandem",
+                    {"name": "x", "model": {"architecture": "huggingface", "path": "/etc"}},
+                ]
+            },
+            "/spec/entries/1/model/path",
+            "outside of the folders that data may come from",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(

@@ -28,7 +28,10 @@ RUNNING: dict[str, Any] = {
     "cells": [CELL | {"state": "succeeded"}, CELL | {"state": "running", "seed": 1}],
     "table": {"entries": [ROW]},
 }
-SPEC = {"base": {"domains": [{"name": "code", "uris": ["code.jsonl"]}]}, "entries": ["tandem"]}
+SPEC = {
+    "base": {"domains": [{"name": "code", "uris": ["code.jsonl"]}]},
+    "entries": ["tandem", {"name": "small", "model": {"path": "models/small/v1"}}],
+}
 
 
 class FakeClient:
@@ -122,6 +125,8 @@ def test_paths_of_the_base_are_taken_from_the_files_folder(run: Run, tmp_path: P
     _, client = run("--no-wait")
     uris = client.sent["spec"]["base"]["domains"][0]["uris"]
     assert uris == [str(tmp_path / "code.jsonl")]
+    path = client.sent["spec"]["entries"][1]["model"]["path"]
+    assert path == str(tmp_path / "models/small/v1")
 
 
 @pytest.mark.parametrize(
