@@ -25,9 +25,8 @@ def alphas(figure: Figure, table: ComparisonTable, outcomes: Sequence[CellOutcom
     figure.set_figheight(0.8 + 1.9 * lines)
     grid = figure.subplots(lines, min(COLUMNS, len(curves)), squeeze=False, sharey=True)
     places = [axes for line in grid for axes in line]
-    # One choice of domains for all, so that a colour means the same everywhere.
-    ends = [list(curve.alpha[-1]) for curve in curves.values()]
-    names, _ = grouped(table.domains, ends)
+    # The domains of the figure of mixtures, so that a colour means the same everywhere.
+    names, _ = grouped(table.domains, [row.alpha for row in table.entries if row.alpha])
     colour = colours(names) | {n: OTHERS for n in names if n not in table.domains}
     kept = [table.domains.index(name) for name in names if name in table.domains]
     areas = []
