@@ -207,20 +207,38 @@ def compare(
             labels=request.get("labels"),
             reuse=reuse,
         )
-        if not wait:
-            _print_json(comparison) if as_json else print(comparison["id"])
-            return
-        if as_json:
-            comparison = client.wait_for_comparison(comparison["id"])
-        else:
-            comparison = dict(compare_command.follow(client, comparison))
-        folder = out or Path(comparison["id"])
-        written = compare_command.write_reports(client, comparison["id"], folder)
+        if wait:
+            _report(client, comparison, out, as_json=as_json)
+    _print_json(comparison) if as_json else print(comparison["id"])
+
+
+@app.command()
+def report(
+    comparison_id: Annotated[str, typer.Argument(metavar="ID", help="`cmp_...`.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the reports; default: its id.", metavar="DIR")
+    ] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Wait for a comparison and write its reports; exit codes are those of `compare`."""
+    with _client() as client:
+        _report(client, client.comparison(comparison_id), out, as_json=as_json)
+
+
+@app.command("comparisons")
+def list_comparisons(
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """List comparisons, newest first."""
+    with _client() as client:
+        found = list(client.comparisons(limit=limit))
     if as_json:
-        _print_json(comparison)
+        _print_json(found)
     else:
-        compare_command.print_end(comparison, written, Console())
-    raise typer.Exit(compare_command.exit_code(comparison["state"]))
+        Console().print(compare_command.comparisons_table(found))
 
 
 @contextmanager
@@ -238,6 +256,22 @@ def _watch(client: TandemClient, job_id: str) -> None:
             job = client.job(job_id)
             live.update(display.job_view(job))
     _exit_by_state(job)
+
+
+def _report(
+    client: TandemClient, comparison: dict[str, Any], out: Path | None, *, as_json: bool
+) -> None:
+    if as_json:
+        comparison = client.wait_for_comparison(comparison["id"])
+    else:
+        comparison = dict(compare_command.follow(client, comparison))
+    folder = out or Path(comparison["id"])
+    written = compare_command.write_reports(client, comparison["id"], folder)
+    if as_json:
+        _print_json(comparison)
+    else:
+        compare_command.print_end(comparison, written, Console())
+    raise typer.Exit(compare_command.exit_code(comparison["state"]))
 
 
 def _exit_by_state(job: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """`tandem compare`: run a comparison, show it grow, leave its reports in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,16 @@ def view(comparison: Json) -> RenderableType:
             "" if row["learning_seconds"] is None else f"{row['learning_seconds']:.0f} s",
         )
     return Group(head, table)
+
+
+def comparisons_table(comparisons: Iterable[Json]) -> Table:
+    """Return one line per comparison."""
+    table = Table("comparison", "name", "state", "cells done", "created", box=None)
+    for one in comparisons:
+        counts = one["cells_by_state"]
+        done = f"{counts.get('succeeded', 0)}/{sum(counts.values())}"
+        table.add_row(one["id"], Text(one["name"] or ""), one["state"], done, one["created_at"])
+    return table
 
 
 def print_end(comparison: Json, written: list[Path], console: Console) -> None:

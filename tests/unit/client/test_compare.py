@@ -61,6 +61,10 @@ class FakeClient:
         self._looks += 1
         return RUNNING if self._looks < 3 else self.ended
 
+    def comparisons(self, *, limit: int) -> list[dict[str, Any]]:
+        listed = {"name": "peers", "cells_by_state": {"succeeded": 7, "failed": 2}}
+        return [self.ended | listed | {"created_at": "2026-01-01T00:00:00Z"}][:limit]
+
     def wait_for_comparison(self, _: str) -> dict[str, Any]:
         return self.ended
 
@@ -76,11 +80,13 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     file = tmp_path / "peers.yaml"
     file.write_text(yaml.safe_dump(SPEC))
 
-    def run(*arguments: str, state: str = "succeeded") -> tuple[Any, FakeClient]:
+    def run(
+        *arguments: str, state: str = "succeeded", command: tuple[str, ...] = ("compare", str(file))
+    ) -> tuple[Any, FakeClient]:
         client = FakeClient(state)
         monkeypatch.setenv("TANDEM_API_KEY", "tnd_a_b")
         monkeypatch.setattr(cli, "TandemClient", lambda *_: client)
-        return CliRunner().invoke(cli.app, ["compare", str(file), *arguments]), client
+        return CliRunner().invoke(cli.app, [*command, *arguments]), client
 
     return run
 
@@ -119,6 +125,18 @@ def test_without_waiting_only_the_id_is_printed(run: Run) -> None:
     result, client = run("--no-wait", "--no-reuse")
     assert result.output == "cmp_1\n"
     assert client.sent["reuse"] is False
+
+
+def test_reports_can_be_fetched_later(run: Run, tmp_path: Path) -> None:
+    result, _ = run("--out", str(tmp_path / "out"), state="partial", command=("report", "cmp_1"))
+    assert result.exit_code == 3
+    assert (tmp_path / "out" / "comparison.html").read_text() == "the html report"
+
+
+def test_comparisons_are_listed_with_their_cells(run: Run) -> None:
+    result, _ = run(command=("comparisons",))
+    assert "cmp_1" in result.output
+    assert "7/9" in result.output
 
 
 def test_paths_of_the_base_are_taken_from_the_files_folder(run: Run, tmp_path: Path) -> None:
