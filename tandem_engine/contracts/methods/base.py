@@ -1,5 +1,6 @@
 """What settings of every method have in common: how long a run is, and what it costs."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,20 +49,20 @@ class RunLength:
     """Rows that only go forward; an upper bound where a validation part may be smaller."""
 
 
-class MethodSettings(Contract):
+class MethodSettings(Contract, ABC):
     """Base of all methods' settings."""
 
     def model_post_init(self, _: Any) -> None:
         """Count `kind` as given: without it a copy could not be told apart from another method."""
         self.__pydantic_fields_set__.add("kind")
 
+    @abstractmethod
     def length(self, size: JobSize) -> RunLength:
         """Return length and cost of a run.
 
         Raises:
             ValueError: the run would be too short for the method.
         """
-        raise NotImplementedError
 
 
 class WithValidation(MethodSettings):
