@@ -208,11 +208,16 @@ DEFAULT_PRESET: Mapping[str, str] = {
 }
 
 
-def resolve(spec: JobSpec) -> JobSpec:
+def resolve(spec: JobSpec, *, enough_steps: bool = True) -> JobSpec:
     """Return `spec` with the fields that were not set taken from its preset.
 
+    Args:
+        spec: What a user wrote.
+        enough_steps: Whether the steps must be enough for the method.
+
     Raises:
-        InvalidSpecError: the preset does not exist, or the filled-in whole contradicts itself.
+        InvalidSpecError: the preset does not exist, the filled-in whole contradicts itself, or
+            its steps are too few for its method.
     """
     name = spec.preset or DEFAULT_PRESET[spec.scenario]
     if name not in PRESETS:
@@ -233,8 +238,21 @@ def resolve(spec: JobSpec) -> JobSpec:
             value=name,
             hint="set the named fields to values that fit together",
         ) from error
+    if enough_steps:
+        _require_enough_steps(resolved)
     # A round trip marks every field as set, so that resolving again changes nothing.
     return JobSpec.model_validate(resolved.model_dump())
+
+
+def _require_enough_steps(spec: JobSpec) -> None:
+    try:
+        spec.run_length  # noqa: B018 - raises
+    except ValueError as error:
+        message, _, hint = str(error).partition("; ")
+        steps = spec.learning.total_steps
+        raise InvalidSpecError(
+            message, field="learning.total_steps", value=steps, hint=hint
+        ) from error
 
 
 def _merge(base: Settings, over: Mapping[str, Any]) -> Settings:

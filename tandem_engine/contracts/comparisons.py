@@ -1,7 +1,6 @@
 """A comparison: several ways to learn a mixture on the same data, each cell of it a job."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Self
 
@@ -158,12 +157,15 @@ def _spec(comparison: ComparisonSpec, entry: EntrySpec) -> JobSpec:
     }
     changes["split"] = base.split.model_dump(exclude_unset=True) | {"seed": base.split_seed}
     try:
-        spec = resolve(base.evolve(method=entry.method, **changes))
+        # The budget may pay for more steps than the base has: too few are found out later.
+        spec = resolve(
+            base.evolve(method=entry.method, **changes), enough_steps=not comparison.equal_compute
+        )
     except ValidationError as error:
-        raise _refused(entry, error) from error
-    if not comparison.equal_compute:
-        return spec
-    return _within(spec, budget(comparison), entry)
+        raise _refused(entry, str(error.errors(include_url=False)[0]["msg"])) from error
+    except InvalidSpecError as error:
+        raise _refused(entry, error.message) from error
+    return _within(spec, budget(comparison), entry) if comparison.equal_compute else spec
 
 
 def _within(spec: JobSpec, allowed: float, entry: EntrySpec) -> JobSpec:
@@ -195,11 +197,10 @@ def _cost_with(spec: JobSpec, steps: int) -> float:
     return runs * (length.trained_rows + length.read_rows / 3) / spec.training.batch_size
 
 
-def _refused(entry: EntrySpec, error: ValidationError) -> InvalidSpecError:
-    first: Sequence[Any] = error.errors(include_url=False)
+def _refused(entry: EntrySpec, why: str) -> InvalidSpecError:
     return InvalidSpecError(
-        f"entry {entry.title!r} does not fit the base: {first[0]['msg']}",
+        f"entry {entry.title!r} does not fit the base: {why}",
         field="entries",
         value=entry.title,
-        hint="correct the named field of the entry",
+        hint="correct the named field of the entry, or the base",
     )

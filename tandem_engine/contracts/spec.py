@@ -180,8 +180,7 @@ class JobSpec(Contract):
         return self
 
     @model_validator(mode="after")
-    def _method_has_the_steps_it_needs(self) -> Self:
-        self.run_length  # noqa: B018 - raises
+    def _restarts_go_with_tandem(self) -> Self:
         if self.method.kind != "tandem" and self.learning.restarts:
             msg = (
                 f"learning.restarts {self.learning.restarts} are for the method 'tandem', not "
@@ -207,7 +206,11 @@ class JobSpec(Contract):
 
     @property
     def run_length(self) -> RunLength:
-        """Length and cost of one run of the method."""
+        """Length and cost of one run of the method.
+
+        Raises:
+            ValueError: `learning.total_steps` are too few for the method; `resolve` sees to that.
+        """
         return self.method.length(self.job_size)
 
     @property

@@ -158,8 +158,8 @@ class AioliMethod(WithValidation):
             needed = math.ceil(self.sweeps * size.domains / self.learn_fraction) * self.rounds
             msg = (
                 f"aioli visits {size.domains} domains {self.sweeps} times in each of {self.rounds} "
-                f"rounds: total_steps {size.total_steps} leaves no step for a visit; raise it to "
-                f"{needed}, or lower method.rounds"
+                f"rounds: total_steps {size.total_steps} leaves no step for a visit; raise "
+                f"total_steps to {needed}, or lower method.rounds"
             )
             raise ValueError(msg)
         steps = self.rounds * self.round_steps(size)

@@ -85,6 +85,16 @@ def test_an_entry_that_does_not_fit_is_named() -> None:
         cells(comparison([{"name": "odd", "learning": {"probing_step": 3}}, "uniform"]))
 
 
+def test_a_method_may_need_more_steps_than_the_base_has_if_the_budget_pays_for_them() -> None:
+    many = [{"name": f"d{n:02}", "uris": [f"file:///data/{n}.jsonl"]} for n in range(60)]
+    aioli_of_many = {"method": {"kind": "aioli", "validation_sequences": 1}}
+    wanted = {"base": {"domains": many}, "entries": ["tandem", aioli_of_many], "seeds": 1}
+    (_, aioli) = cells(ComparisonSpec.model_validate(wanted))
+    assert aioli.spec.learning.total_steps > 800
+    with pytest.raises(InvalidSpecError, match="leaves no step for a visit"):
+        cells(ComparisonSpec.model_validate(wanted | {"equal_compute": False}))
+
+
 def test_a_budget_too_small_for_a_method_is_told_with_the_entry() -> None:
     with pytest.raises(InvalidSpecError, match="entry 'regmix' cannot learn anything") as caught:
         cells(comparison(["uniform", "regmix"], learning_budget=100))
