@@ -24,10 +24,10 @@ from service.idempotency import IdempotencyKeyDep
 from service.jobs import service
 from service.jobs.creation import create_job
 from service.jobs.lifecycle import JobState
+from service.jobs.mixture_schemas import MixtureRead, read_mixture
 from service.jobs.paths import NOT_MODIFIED, JobIdPath, json_example
 from service.jobs.repository.events import list_events
 from service.jobs.repository.jobs import list_jobs
-from service.jobs.result_schemas import MixtureRead, read_mixture
 from service.jobs.schemas import EventList, EventRead, JobCreate, JobList, JobRead
 from service.jobs.views import job_path, read_job
 from service.pagination import DEFAULT_LIMIT, MAX_LIMIT, decode_token, encode_token

@@ -1,10 +1,8 @@
 """What a job that succeeded found, as the interface shows it."""
 
-from typing import Literal, TypeVar
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-
-Value = TypeVar("Value")
 
 
 class _Part(BaseModel):
@@ -279,74 +277,4 @@ class ResultRead(_Part):
         default=None,
         description="Compute of learning; null in results of older releases.",
         examples=[{"proxy_steps": 1864.0, "tokens": 1_908_736.0, "flops": 1.2e12}],
-    )
-
-
-class MixtureRead(BaseModel):
-    """The learned mixture by name, ready for a trainer."""
-
-    object: Literal["mixture"] = Field(
-        default="mixture", description="Kind of this object.", examples=["mixture"]
-    )
-    job_id: str = Field(description="The job.", examples=["job_01jd8v5m3k2f7q9x4w6z0abcde"])
-    unit: Literal["tokens"] = Field(
-        default="tokens", description="What the shares are shares of.", examples=["tokens"]
-    )
-    shares: dict[str, float] = Field(
-        description="The result: share of tokens per domain, sums to 1.",
-        examples=[{"code": 0.6, "manuals": 0.4}],
-    )
-    trajectory_mean: dict[str, float] = Field(
-        description="Mean of the whole trajectory.", examples=[{"code": 0.55, "manuals": 0.45}]
-    )
-    last: dict[str, float] = Field(
-        description="After the last episode.", examples=[{"code": 0.61, "manuals": 0.39}]
-    )
-    natural: dict[str, float] = Field(
-        description="Shares of the domains' own token counts.",
-        examples=[{"code": 0.7, "manuals": 0.3}],
-    )
-    verdict: VerdictRead = Field(
-        description="Whether the learned mixture beats the free rules.",
-        examples=[
-            {
-                "outcome": "better",
-                "text": "The learned mixture has the lowest average test loss of 5 mixtures.",
-                "best_mixture": "tandem",
-                "warnings": [],
-            }
-        ],
-    )
-    by_seed: list[dict[str, float]] = Field(
-        description="What each seed learned; `shares` is the mean.",
-        examples=[[{"code": 0.58, "manuals": 0.42}, {"code": 0.62, "manuals": 0.38}]],
-    )
-    interval: dict[str, tuple[float, float]] | None = Field(
-        description="Lower and upper end of the 95 % t-interval of each share's mean over seeds; "
-        "null with one seed.",
-        examples=[{"code": [0.35, 0.85], "manuals": [0.15, 0.65]}],
-    )
-    unconstrained: dict[str, float] | None = Field(
-        description="Learned without the bounds on shares; null when that was not asked for.",
-        examples=[{"code": 0.7, "manuals": 0.3}],
-    )
-
-
-def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
-    """Return the mixture of a result by domain name."""
-    mixture = result.mixture
-
-    def named(values: list[Value]) -> dict[str, Value]:
-        return dict(zip(mixture.domains, values, strict=True))
-
-    return MixtureRead(
-        job_id=job_id,
-        shares=named(mixture.alpha),
-        trajectory_mean=named(mixture.trajectory_mean),
-        last=named(mixture.last),
-        natural=named(mixture.natural),
-        verdict=result.verdict,
-        by_seed=[named(shares) for shares in mixture.alpha_by_seed],
-        interval=None if mixture.interval is None else named(mixture.interval),
-        unconstrained=None if mixture.unconstrained is None else named(mixture.unconstrained),
     )

@@ -120,6 +120,9 @@ def test_a_job_that_succeeded_shows_result_and_mixture(api: Api) -> None:
         "verdict": result_record().verdict.model_dump(),
         "by_seed": [{"code": 0.55, "manuals": 0.45}, {"code": 0.65, "manuals": 0.35}],
         "interval": {"code": [0.0, 1.0], "manuals": [0.0, 0.9]},
+        "document_shares": None,
+        "target_tokens": None,
+        "epochs": None,
         "unconstrained": {"code": 0.7, "manuals": 0.3},
     }
     tag = {"If-None-Match": mixture.headers["ETag"]}
