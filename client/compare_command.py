@@ -9,6 +9,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from client import display
 from client.comparisons import COMPARISON_ENDS
 from client.files import write_whole
 from client.http import TandemClient
@@ -72,7 +73,9 @@ def view(comparison: Json) -> RenderableType:
 
 def comparisons_table(comparisons: Iterable[Json]) -> Table:
     """Return one line per comparison."""
-    table = Table("comparison", "name", "state", "cells done", "created", box=None)
+    table = Table(
+        display.id_column("comparison"), "name", "state", "cells done", "created", box=None
+    )
     for one in comparisons:
         counts = one["cells_by_state"]
         done = f"{counts.get('succeeded', 0)}/{sum(counts.values())}"
@@ -82,6 +85,7 @@ def comparisons_table(comparisons: Iterable[Json]) -> Table:
 
 def print_end(comparison: Json, written: list[Path], console: Console) -> None:
     """Say where the reports are and what failed."""
+    console.print()  # a view that did not move on a terminal ends without a line's end
     for row in comparison["table"]["entries"]:
         for failure in row["failures"]:
             console.print(Text(f"{row['entry']}, {failure}", style="red"))

@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 Json = Mapping[str, Any]
@@ -18,11 +18,17 @@ _STYLES = {
     "running": "cyan",
 }
 _BAR_WIDTH = 40
+_ID_WIDTH = 30
+
+
+def id_column(header: str) -> Column:
+    """Return a column for ids, which must be whole however narrow the terminal is."""
+    return Column(header, no_wrap=True, min_width=_ID_WIDTH)
 
 
 def jobs_table(jobs: Iterable[Json]) -> Table:
     """Return one line per job."""
-    table = Table("job", "name", "state", "episode", "created", box=None)
+    table = Table(id_column("job"), "name", "state", "episode", "created", box=None)
     for job in jobs:
         progress = job.get("progress") or {}
         episode = f"{progress.get('episode') or 0}/{progress.get('total_episodes') or '?'}"

@@ -129,9 +129,9 @@ class _Job:
     def _evaluate(self, state: dict[str, Any] | None) -> None:
         if not self._spec.evaluation.enabled:
             return
-        shares = {self._spec.method.kind: self._stage_one.result().alpha} | free_rules(
-            self._corpus, self._spec
-        )
+        learned = {self._spec.method.kind: self._stage_one.result().alpha}
+        # A rule that is learned with may have other settings than the one of its name in stage two.
+        shares = learned | free_rules(self._corpus, self._spec) | learned
         self._stage_two = StageTwo(self._corpus, self._spec, self._device, shares)
         if state is not None:
             self._stage_two.load_state_dict(state)
@@ -195,13 +195,14 @@ class _Job:
     def _work(self) -> Work:
         """Return the compute of learning."""
         training = self._spec.training
-        model = build_model(
-            self._spec.model,
-            vocabulary=self._corpus.vocabulary_size,
-            context_length=training.context_length,
-            seed=self._spec.seed,
-            labels=("flops",),
-        )
+        with torch.device("meta"):  # its shape is enough: no weights are made or read
+            model = build_model(
+                self._spec.model.evolve(pretrained=False),
+                vocabulary=self._corpus.vocabulary_size,
+                context_length=training.context_length,
+                seed=self._spec.seed,
+                labels=("flops",),
+            )
         tokens = self._stage_one.work * training.batch_size * training.context_length
         return Work(
             proxy_steps=self._stage_one.work,

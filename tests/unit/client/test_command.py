@@ -101,6 +101,15 @@ def test_json_output_is_json(run: Any) -> None:
     assert json.loads(result.output)[0]["id"] == "job_1"
 
 
+def test_a_long_id_is_listed_whole_however_narrow_the_terminal_is(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "50")
+    whole = "job_01jd8v5m3k2f7q9x4w6z0abcde"
+    result, _ = run("list", final=ENDED | {"id": whole})
+    assert whole in result.output
+
+
 def test_a_job_is_shown_with_its_shares(run: Any) -> None:
     result, _ = run("show", "job_1")
     assert "manuals" in result.output

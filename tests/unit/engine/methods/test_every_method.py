@@ -160,3 +160,13 @@ def test_the_manifest_and_the_table_name_the_method(kind: str, tmp_path: Path) -
     head = json.loads((tmp_path / "out" / "manifest" / "manifest.json").read_text())
     assert head["method"] == kind
     assert {row.mixture for row in result.stage_two} == {kind, "uniform", "natural"}
+
+
+def test_a_rule_with_settings_of_its_own_is_tested_with_them(tmp_path: Path) -> None:
+    evaluation = {"steps": 4, "seeds": 1, "mixtures": ["temperature"], "test_sequences": 4}
+    spec = spec_of("temperature", tmp_path / "data", evaluation=evaluation)
+    own = spec.evolve(method={"kind": "temperature", "temperature": 0.9})
+    result = result_of(run(own, tmp_path / "out"))
+    (row,) = result.stage_two
+    assert row.alpha == result.mixture.alpha
+    assert row.alpha != result_of(run(spec, tmp_path / "quarter")).mixture.alpha
