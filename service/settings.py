@@ -4,8 +4,11 @@ import os
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tandem_engine.contracts.uris import schemes_of
+from tandem_engine.inputs.access import Access
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -22,6 +25,11 @@ class Settings(BaseSettings):
         default="/",
         description="Folders that data may come from, separated like PATH; links are followed "
         "first.",
+    )
+    uri_schemes: str = Field(
+        default="file,s3,gs,az,hf",
+        description="Schemes that data may come from, by commas; of file, s3, gs, az, hf, https, "
+        "http. The last two let a job's author make service and workers call any host they reach.",
     )
     key_pepper: SecretStr = Field(
         default=SecretStr(""), description="Secret that API keys are hashed with."
@@ -55,6 +63,17 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """The folders of `file_roots`, without links."""
         return tuple(Path(root).resolve() for root in self.file_roots.split(os.pathsep) if root)
+
+    @property
+    def access(self) -> Access:
+        """Where the data of jobs may come from."""
+        return Access(self.roots, schemes_of(self.uri_schemes))
+
+    @field_validator("uri_schemes")
+    @classmethod
+    def _are_known(cls, written: str) -> str:
+        schemes_of(written)
+        return written
 
 
 def read_settings() -> Settings:

@@ -18,7 +18,9 @@ from tandem_engine.contracts.records import (
     ErrorRecord,
 )
 from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.contracts.uris import SCHEMES, schemes_of
 from tandem_engine.errors import InvalidSpecError, StopRequestedError, TandemError
+from tandem_engine.inputs.access import Access
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import LineEmitter, StopFlag
 
@@ -73,7 +75,16 @@ def _run(options: argparse.Namespace, emit: LineEmitter, stop: StopFlag) -> None
     # torch and transformers take seconds to load: not before the specification is known good.
     from tandem_engine.job import run_job  # noqa: PLC0415
 
-    run_job(spec, options.out, emit=emit, attempt=options.attempt, stop=stop)
+    roots = [Path(root).resolve() for root in options.file_roots.split(os.pathsep) if root]
+    run_job(
+        spec,
+        options.out,
+        emit=emit,
+        attempt=options.attempt,
+        stop=stop,
+        cache=options.cache,
+        access=Access(roots or None, options.uri_schemes),
+    )
 
 
 def read_spec(path: Path) -> JobSpec:
@@ -116,6 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--spec", type=Path, required=True, help="JobSpec as a JSON file")
     run.add_argument("--out", type=Path, required=True, help="folder of the job's files")
     run.add_argument("--attempt", type=int, default=1, help="number of this attempt, from 1")
+    run.add_argument(
+        "--cache", type=Path, help="folder of tokens that jobs share; default: cache in --out"
+    )
+    run.add_argument(
+        "--file-roots", default="", help="folders that local data must lie in; default: any"
+    )
+    run.add_argument(
+        "--uri-schemes",
+        type=schemes_of,
+        default=",".join(SCHEMES),
+        help="schemes that data may come from, by commas; default: all",
+    )
     run.add_argument(
         "--watch-stdin", action="store_true", help="leave when standard input is closed"
     )

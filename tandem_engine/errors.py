@@ -36,6 +36,19 @@ class DatasetUnreadableError(TandemError):
     code = "dataset_unreadable"
 
 
+class DatasetUnavailableError(TandemError):
+    """A file lies on another machine that does not answer, or not now."""
+
+    code = "dataset_unavailable"
+    retryable = True
+
+
+class UriNotAllowedError(TandemError):
+    """A file lies where data may not come from on this machine."""
+
+    code = "uri_not_allowed"
+
+
 class DatasetMalformedError(TandemError):
     """A record of a domain is not what the format says."""
 

@@ -29,6 +29,7 @@ from tandem_engine.evidence import gather
 from tandem_engine.files import write_text
 from tandem_engine.flops import per_trained_token
 from tandem_engine.free_rules import free_rules
+from tandem_engine.inputs.access import EVERYWHERE, Access
 from tandem_engine.manifest import write_manifest
 from tandem_engine.models.causal_lm import build_model
 from tandem_engine.presets import resolve
@@ -41,7 +42,14 @@ from tandem_engine.verdict import judge
 
 
 def run_job(
-    spec: JobSpec, out: Path, *, emit: Emit, attempt: int = 1, stop: StopFlag | None = None
+    spec: JobSpec,
+    out: Path,
+    *,
+    emit: Emit,
+    attempt: int = 1,
+    stop: StopFlag | None = None,
+    cache: Path | None = None,
+    access: Access = EVERYWHERE,
 ) -> ResultRecord:
     """Run `spec` to its end, from the newest checkpoint in `out` if there is one.
 
@@ -51,6 +59,8 @@ def run_job(
         emit: Takes every record as it happens; the last one is the result.
         attempt: Number of this attempt; checkpoints of later ones are not read.
         stop: When set, the job writes a checkpoint and raises at the next boundary.
+        cache: Folder of tokens that jobs share; default: `cache` in `out`.
+        access: Where data may come from.
 
     Raises:
         TandemError: bad input, a full device or disk, divergence, or a requested stop.
@@ -64,7 +74,7 @@ def run_job(
         emit(record)
         stop.leave_if_requested()
 
-    corpus = load_corpus(spec, out / "corpus", on_progress)
+    corpus = load_corpus(spec, cache or out / "cache", on_progress, access)
     emit(DomainsRecord(domains=[domain.statistics for domain in corpus.domains]))
     with translated_memory_errors():
         job = _Job(spec, out, corpus, device, emit=emit, attempt=attempt, stop=stop)

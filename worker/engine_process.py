@@ -41,10 +41,11 @@ class EngineProcess:
         out: Path,
         attempt: int,
         log_path: Path,
+        options: Sequence[str] = (),
         command: Sequence[str] = ENGINE_COMMAND,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Start the engine; its standard error is appended to `log_path`."""
+        """Start the engine with more `options`; its standard error is appended to `log_path`."""
         self._clock = clock
         self._log_path = log_path
         self._kill_at: float | None = None
@@ -55,7 +56,7 @@ class EngineProcess:
         arguments = ["run", "--spec", str(spec), "--out", str(out), "--attempt", str(attempt)]
         with log_path.open("ab") as stderr:
             self._process = subprocess.Popen(
-                [*command, *arguments, "--watch-stdin"],
+                [*command, *arguments, *options, "--watch-stdin"],
                 stdin=subprocess.PIPE,  # stays open: the engine leaves when it closes
                 stdout=subprocess.PIPE,
                 stderr=stderr,

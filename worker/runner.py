@@ -112,6 +112,7 @@ class _Attempt:
             out=folder,
             attempt=self._lease.attempt,
             log_path=_log_path(folder, self._lease.attempt),
+            options=_options(self._place.settings),
             command=self._place.engine_command,
             clock=self._place.clock,
         )
@@ -216,3 +217,14 @@ def _internal(error: Exception | None) -> ErrorRecord:
         retryable=True,
         hint="this is a fault in Tandem or its machine; the worker's log has the details",
     )
+
+
+def _options(settings: Settings) -> list[str]:
+    return [
+        "--cache",
+        str(settings.data_dir / "cache"),
+        "--file-roots",
+        settings.file_roots,
+        "--uri-schemes",
+        settings.uri_schemes,
+    ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -18,7 +19,6 @@ from service.comparisons.repository import (
 from service.comparisons.resources import ComparisonCreate
 from service.comparisons.views import comparison_path, read_comparison
 from service.context import Context
-from service.datasets.files import local_path
 from service.datasets.models import inspect_model
 from service.db.session import unit_of_work
 from service.dependencies import Caller
@@ -31,7 +31,9 @@ from service.jobs.models import Job
 from service.jobs.repository.jobs import NewJob, add_job
 from tandem_engine.contracts.comparisons import Cell, ComparisonSpec, cells
 from tandem_engine.contracts.spec import JobSpec
-from tandem_engine.errors import InvalidSpecError
+from tandem_engine.errors import InvalidSpecError, TandemError
+from tandem_engine.inputs.access import Access
+from tandem_engine.inputs.listing import source_files
 
 MOST_CELLS = 512
 _PATH = "/v1/comparisons"
@@ -69,7 +71,9 @@ def create_comparison(
         savepoint = work.session.begin_nested()
         comparison_id = new_comparison_id()
         wanted = _jobs(context, caller, request, planned, comparison_id)
-        new_cells = _fill(work.session, wanted, planned, reuse=request.reuse)
+        new_cells = _fill(
+            work.session, wanted, planned, reuse=request.reuse, access=context.settings.access
+        )
         comparison = add_comparison(
             work.session,
             caller.tenant_id,
@@ -134,7 +138,7 @@ def _check_models(context: Context, spec: ComparisonSpec, planned: Sequence[Cell
     places = {entry.title: f"/spec/entries/{i}" for i, entry in enumerate(spec.entries)}
     problems = []
     for cell in planned[: len(spec.entries)]:
-        problems += inspect_model(cell.spec.model, context.settings.roots, places[cell.entry])
+        problems += inspect_model(cell.spec.model, context.settings.access, places[cell.entry])
     if problems:
         raise ValidationFailedError("; ".join(p.message for p in problems), errors=problems)
 
@@ -157,7 +161,12 @@ def _jobs(
 
 
 def _fill(
-    session: Session, wanted: Sequence[NewJob], planned: Sequence[Cell], *, reuse: bool
+    session: Session,
+    wanted: Sequence[NewJob],
+    planned: Sequence[Cell],
+    *,
+    reuse: bool,
+    access: Access,
 ) -> list[NewCell]:
     """Return a cell for each planned one, with a job that was there or is new."""
     there: dict[str, Job] = {}
@@ -166,7 +175,7 @@ def _fill(
             session,
             wanted[0].tenant_id,
             [new.spec_sha256 for new in wanted],
-            newer_than=_last_change(planned[0].spec),
+            newer_than=_last_change(access, planned[0].spec),
         )
     filled = []
     for cell, new in zip(planned, wanted, strict=True):
@@ -184,10 +193,15 @@ def _fill(
     return filled
 
 
-def _last_change(spec: JobSpec) -> datetime:
-    """Return when a file of the data was last written; they were just seen to be there."""
-    paths = [local_path(uri) for source in (*spec.domains, *spec.targets) for uri in source.uris]
+def _last_change(access: Access, spec: JobSpec) -> datetime:
+    """Return when a file of the data was last written, now where that cannot be told."""
+    newest = 0.0
     try:
-        return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
-    except OSError:
+        for source in (*spec.domains, *spec.targets):
+            for file in source_files(source, access):
+                if not file.is_local:
+                    return datetime.now(UTC)
+                newest = max(newest, Path(file.location.path).stat().st_mtime)
+    except (OSError, TandemError):
         return datetime.now(UTC)  # gone this moment: no earlier job read what is there now
+    return datetime.fromtimestamp(newest, UTC)

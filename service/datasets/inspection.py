@@ -4,22 +4,21 @@ Reading stops as soon as a domain is surely large enough and each file's first r
 a large dataset costs no more than a small one. What lies further back is the engine's to find.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from service.datasets.files import local_path, open_below
-from service.datasets.formats import texts
 from service.datasets.models import inspect_model, inspect_tokenizer
-from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
-from tandem_engine.contracts.formats import format_of
 from tandem_engine.contracts.parts import fills_parts
 from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.contracts.targets import TargetSpec
-from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, InvalidSpecError
+from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, TandemError
+from tandem_engine.inputs.access import Access
+from tandem_engine.inputs.documents import Document, iterate_file
+from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.listing import files_of
+from tandem_engine.inputs.tokens import count_tokens
 
 FIRST_RECORDS = 20
 """Records of every file that are looked at."""
@@ -27,6 +26,13 @@ FIRST_RECORDS = 20
 MOST_BYTES = 64 * 2**20
 """Bytes of text of a domain that are looked at, at most."""
 
+LONGEST_RECORD = 64 * 2**20
+"""Bytes of a line that is looked at; longer ones are left to the engine."""
+
+MOST_MATCHES = 32
+"""Files of a pattern that are opened; the rest is listed only."""
+
+_FLAT = frozenset({"npy", "tokens"})
 _SHOWN = 500
 
 
@@ -44,20 +50,32 @@ class _Seen:
     large: int = 0
     """Documents that fill a part alone."""
     tokens_of_small: int = 0
+    skipped: int = 0
+    """Malformed records."""
+    more: bool = False
+    """Whether there are files that were not opened."""
 
-    def add(self, text: str) -> None:
-        raw = text.encode()
-        self.bytes += len(raw)
-        digest = hashlib.blake2b(raw, digest_size=16).digest()
-        if text.strip() and digest not in self.documents:
-            self.documents.add(digest)
-            # Bytes and one end-of-text: exact for the byte tokenizer, and no tokenizer makes more.
-            tokens = len(raw) + 1
-            self.tokens.append(tokens)
-            if tokens >= self.row_tokens:
-                self.large += 1
-            else:
-                self.tokens_of_small += tokens
+    def add(self, document: Document) -> None:
+        self.bytes += document.byte_count
+        if document.digest in self.documents:
+            return
+        self.documents.add(document.digest)
+        # Bytes and one end-of-text: exact for the byte tokenizer, and no tokenizer makes more.
+        ids = document.tokens
+        tokens = (document.byte_count if ids is None else len(ids)) + 1
+        self.tokens.append(tokens)
+        if tokens >= self.row_tokens:
+            self.large += 1
+        else:
+            self.tokens_of_small += tokens
+
+    def add_flat(self, file: SourceFile, tokens: int) -> None:
+        """Count tokens whose documents only the tokenizer's end-of-text could tell apart."""
+        self.bytes += tokens
+        self.tokens.append(tokens)
+        if tokens >= self.parts * self.row_tokens:
+            self.documents.update(f"{file.uri} {n}".encode() for n in range(self.parts))
+            self.large += self.parts
 
     @property
     def suffices(self) -> bool:
@@ -73,11 +91,11 @@ class _Seen:
     @property
     def fills(self) -> bool:
         """Tell if all that was read fills all parts, document by document."""
-        return self.suffices or fills_parts(self.tokens, self.row_tokens, self.parts)
+        return self.more or self.suffices or fills_parts(self.tokens, self.row_tokens, self.parts)
 
 
 def inspect(
-    spec: JobSpec, positions: Mapping[str, int], roots: Sequence[Path], *, place: str = "/spec"
+    spec: JobSpec, positions: Mapping[str, int], access: Access, *, place: str = "/spec"
 ) -> list[FieldProblem]:
     """Return what is wrong with the files that `spec` names; empty when nothing is.
 
@@ -85,7 +103,7 @@ def inspect(
         spec: The resolved specification.
         positions: Place of each domain and each target in its list of the request (the
             specification sorts them).
-        roots: Folders that data may come from.
+        access: Where data may come from.
         place: Pointer to the specification in the request.
     """
     problems: list[FieldProblem] = []
@@ -94,40 +112,47 @@ def inspect(
     for source in (*spec.domains, *spec.targets):
         where = f"{place}/{source.section}/{positions[source.name]}"
         parts = 2 if isinstance(source, TargetSpec) else 3
-        problems += _inspect_source(source, where, _Seen(row_tokens, parts), roots)
-    problems += inspect_tokenizer(spec.tokenizer, roots, place)
-    problems += inspect_model(spec.model, roots, place)
+        problems += _inspect_source(source, where, _Seen(row_tokens, parts), access)
+    problems += inspect_tokenizer(spec.tokenizer, access, place)
+    problems += inspect_model(spec.model, access, place)
     return problems
 
 
 def _inspect_source(
-    source: SourceSpec, where: str, seen: _Seen, roots: Sequence[Path]
+    source: SourceSpec, where: str, seen: _Seen, access: Access
 ) -> list[FieldProblem]:
     problems: list[FieldProblem] = []
     for index, uri in enumerate(source.uris):
         try:
-            _read(source, uri, seen, roots)
-        except DatasetProblem as problem:
+            files = files_of(source, uri, access)
+            for file in files[:MOST_MATCHES]:
+                _look_into(file, seen, source.skip_malformed)
+        except TandemError as error:
             pointer = f"{where}/uris/{index}"
             problems.append(
-                FieldProblem(pointer, problem.code, problem.message, uri[:_SHOWN], problem.hint)
+                FieldProblem(pointer, error.code, error.message, uri[:_SHOWN], error.hint)
             )
+        else:
+            seen.more |= len(files) > MOST_MATCHES
     # Whether the rest is enough cannot be said while files are missing.
     return problems or _check_size(source, where, seen)
 
 
-def _read(source: SourceSpec, uri: str, seen: _Seen, roots: Sequence[Path]) -> None:
-    path = local_path(uri)
-    try:
-        file_format = format_of(source, path)
-    except InvalidSpecError as error:
-        raise DatasetProblem(error.code, error.message, error.hint) from error
-    with open_below(uri, roots) as stream:
-        records = texts(stream, path, file_format, source)
-        for number, text in enumerate(records, start=1):
-            seen.add(text)
-            if number >= FIRST_RECORDS and seen.suffices:
-                return
+def _look_into(file: SourceFile, seen: _Seen, may_skip: int) -> None:
+    if file.format in _FLAT:
+        seen.add_flat(file, count_tokens(file))
+        return
+
+    def leave_out(_: int, error: TandemError) -> None:
+        seen.skipped += 1
+        if seen.skipped > may_skip:
+            raise error
+
+    documents = iterate_file(file, on_malformed=leave_out, longest_record=LONGEST_RECORD)
+    for number, document in enumerate(documents, start=1):
+        seen.add(document)
+        if number >= FIRST_RECORDS and seen.suffices:
+            return
 
 
 def _check_size(source: SourceSpec, where: str, seen: _Seen) -> list[FieldProblem]:

@@ -1,35 +1,34 @@
 """Checks the model and the tokenizer that a specification names, as far as files tell."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
-from service.datasets.files import resolve_below
-from service.datasets.problems import DatasetProblem
 from service.errors import FieldProblem
 from tandem_engine.contracts.models import HUB_NAME, ModelSpec, TokenizerSpec
+from tandem_engine.errors import TandemError
+from tandem_engine.inputs.access import Access
 
 _SHOWN = 500
 _UNREADABLE = "model_unreadable"
 
 
 def inspect_tokenizer(
-    tokenizer: TokenizerSpec, roots: Sequence[Path], spec_place: str
+    tokenizer: TokenizerSpec, access: Access, spec_place: str
 ) -> list[FieldProblem]:
     """Return what is wrong with a tokenizer's folder; a name on the hub is the worker's to find."""
     pointer = f"{spec_place}/tokenizer/path"
     if tokenizer.path is None or HUB_NAME.fullmatch(tokenizer.path):
         return []
-    place, problems = _folder(tokenizer.path, pointer, "tokenizer_unreadable", roots)
+    place, problems = _folder(tokenizer.path, pointer, "tokenizer_unreadable", access)
     return problems if place is None else []
 
 
-def inspect_model(model: ModelSpec, roots: Sequence[Path], spec_place: str) -> list[FieldProblem]:
+def inspect_model(model: ModelSpec, access: Access, spec_place: str) -> list[FieldProblem]:
     """Return what is wrong with a model's folder; a name on the hub is the worker's to find."""
     pointer = f"{spec_place}/model/path"
     if model.path is None or HUB_NAME.fullmatch(model.path):
         return []
-    place, problems = _folder(model.path, pointer, _UNREADABLE, roots)
+    place, problems = _folder(model.path, pointer, _UNREADABLE, access)
     if place is None:
         return problems
     shown = model.path[:_SHOWN]
@@ -69,14 +68,12 @@ def inspect_model(model: ModelSpec, roots: Sequence[Path], spec_place: str) -> l
 
 
 def _folder(
-    path: str, pointer: str, code: str, roots: Sequence[Path]
+    path: str, pointer: str, code: str, access: Access
 ) -> tuple[Path | None, list[FieldProblem]]:
     try:
-        place = resolve_below(Path(path), roots)
-    except DatasetProblem as problem:
-        return None, [
-            FieldProblem(pointer, problem.code, problem.message, path[:_SHOWN], problem.hint)
-        ]
+        place = access.resolve(Path(path))
+    except TandemError as error:
+        return None, [FieldProblem(pointer, error.code, error.message, path[:_SHOWN], error.hint)]
     if place.is_dir():
         return place, []
     what = "tokenizer" if code.startswith("tokenizer") else "model"

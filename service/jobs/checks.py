@@ -68,7 +68,7 @@ def check_files(
         for section in ("domains", "targets")
         for index, source in enumerate(sent.get(section) or [])
     }
-    problems = inspect(spec, positions, context.settings.roots, place=place)
+    problems = inspect(spec, positions, context.settings.access, place=place)
     if not problems:
         return
     codes = {problem.code for problem in problems}

@@ -39,6 +39,14 @@ class DomainStatisticsRead(_Part):
         description="sha256 over the documents in order.",
         examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
     )
+    malformed_skipped: int = Field(
+        default=0, description="Malformed records that `skip_malformed` left out.", examples=[2]
+    )
+    first_skipped: list[str] = Field(
+        default=[],
+        description="What was wrong with the first of them.",
+        examples=[["/data/manuals.jsonl: line 17 is not JSON: ..."]],
+    )
 
 
 class StageTwoRead(_Part):

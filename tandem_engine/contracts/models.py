@@ -16,9 +16,11 @@ Revision = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
 class TokenizerSpec(Contract):
     """How text becomes tokens."""
 
-    kind: Literal["bytes", "huggingface"] = Field(
+    kind: Literal["bytes", "huggingface", "bpe"] = Field(
         default="bytes",
-        description="`bytes`: one token per UTF-8 byte plus end-of-text; `huggingface`: `path`.",
+        description="`bytes`: one token per UTF-8 byte plus end-of-text; `huggingface`: `path`; "
+        "`bpe`: a byte-level BPE of `vocabulary_size` entries that the job trains on a sample of "
+        "its own domains and leaves in the manifest.",
         examples=["bytes"],
     )
     path: str | None = Field(
@@ -33,10 +35,23 @@ class TokenizerSpec(Contract):
         examples=["main"],
     )
 
+    vocabulary_size: Annotated[int, Field(ge=257, le=2**20)] | None = Field(
+        default=None,
+        description="Entries of a `bpe`, end-of-text included; needed there and only there.",
+        examples=[8192],
+    )
+    sample_bytes: Annotated[int, Field(ge=1)] = Field(
+        default=50_000_000,
+        description="Bytes of the domains' files, as they are stored, that a `bpe` is trained on.",
+        examples=[50_000_000],
+    )
+
     @model_validator(mode="after")
     def _path_goes_with_huggingface(self) -> Self:
         if (self.kind == "huggingface") != (self.path is not None):
             raise ValueError("`path` is needed with kind `huggingface` and only there")
+        if (self.kind == "bpe") != (self.vocabulary_size is not None):
+            raise ValueError("`vocabulary_size` is needed with kind `bpe` and only there")
         _require_place(self.path)
         return self
 

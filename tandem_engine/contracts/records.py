@@ -54,6 +54,8 @@ class DomainStatistics(Contract):
         default=0, description="train tokens that bear loss: all, and in `sft` those of responses"
     )
     fingerprint: str = Field(description="sha256 over the documents in order")
+    malformed_skipped: int = Field(default=0, description="records left out as malformed")
+    first_skipped: list[str] = Field(default=[], description="what was wrong with the first ones")
 
 
 class DomainsRecord(Contract):

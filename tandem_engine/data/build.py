@@ -1,13 +1,12 @@
-"""One source from its documents to files: split token arrays and a table of documents.
+"""One source from its shards to the files of a job: split tokens and a table of documents.
 
-Memory: one batch of text, and per document some 300 bytes (digest, counts); tokens go through a
-file. Packed order is the order of ranks, so that neither the order nor the names of files change
-what is trained on.
+Memory: per document some 300 bytes (digest, counts). Packed order is the order of ranks, so that
+neither the order nor the names of files change what is trained on.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,33 +16,31 @@ import numpy.typing as npt
 from tandem_engine.contracts.records import DomainStatistics
 from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.contracts.targets import TargetSpec
-from tandem_engine.data.encode import encode_conversations, encode_texts
-from tandem_engine.data.examples import Ids, loss_tokens
-from tandem_engine.data.sources import Document, iterate_documents
+from tandem_engine.data.examples import Ids, fitted, loss_tokens
+from tandem_engine.data.shards import SHARD_DTYPE, Shard
+from tandem_engine.data.skips import SkipBudget
 from tandem_engine.data.splits import (
     DistinctDocuments,
     Split,
     SplitRule,
-    content_digest,
     ranked,
     split_domain,
     split_target,
 )
-from tandem_engine.data.tokenise import TokenArray, Tokenizer, token_dtype
+from tandem_engine.inputs.documents import no_text
 
 DOCUMENTS_FILE = "documents.npy"
 CHOICES_FILE = "choices.json"
+FILES_FILE = "files.json"
 DOCUMENT_DTYPE = np.dtype(
     [
-        ("uri", "<i4"),  # position among the domain's sorted URIs
+        ("uri", "<i4"),  # position among the domain's files
         ("document", "<i8"),  # 0-based record number in that file
         ("tokens", "<i8"),  # that bear loss; of a text all, end-of-text included
         ("split", "u1"),
         ("duplicate", "?"),  # the text stands earlier in this domain
     ]
 )
-_BATCH_DOCUMENTS = 512
-_BATCH_CHARACTERS = 1 << 22
 
 
 @dataclass(slots=True)
@@ -58,16 +55,9 @@ class _Reading:
     byte_counts: list[int] = field(default_factory=list)
     tokens: list[int] = field(default_factory=list)
     loss_tokens: list[int] = field(default_factory=list)
-    choices: list[tuple[str, ...]] = field(default_factory=list)
-    _seen: set[int] = field(default_factory=set)
-
-    def add(self, document: Document, place: int, digest: bytes) -> None:
-        """Note a document whose distinct text was encoded."""
-        self.uris.append(place)
-        self.indices.append(document.index)
-        self.is_first.append(self.digests[digest] not in self._seen)
-        self._seen.add(self.digests[digest])
-        self.distinct.append(self.digests[digest])
+    choices: list[Sequence[str]] = field(default_factory=list)
+    places: list[tuple[int, int, int]] = field(default_factory=list)
+    """Shard, first token and number of tokens before a conversation is cut, of distinct ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,29 +81,30 @@ def ends_file(split: Split) -> str:
 def build_source(
     folder: Path,
     source: SourceSpec,
-    tokenizer: Tokenizer,
+    shards: Sequence[Shard],
     *,
     rule: SplitRule,
     decided: Mapping[bytes, Split],
-    on_documents: Callable[[int], None],
+    budget: SkipBudget,
 ) -> BuiltDomain:
-    """Read, tokenise, split and write one domain or target into the new folder `folder`.
+    """Split one domain or target and write its parts into the new folder `folder`.
 
     Args:
         folder: Created here; its parent must exist.
-        source: Where the documents are.
-        tokenizer: Makes the tokens.
+        source: What the shards are of.
+        shards: The tokens of its files, in the order of the files.
         rule: How to split.
-        decided: Splits of texts of earlier sources, by digest.
-        on_documents: Called after each batch with its number of documents.
+        decided: Splits of documents of earlier sources, by digest.
+        budget: What was left out of the files; conversations that are cut to nothing count too.
 
     Raises:
-        TandemError: as `iterate_documents`, `split_domain` and `split_target`.
+        DatasetEmptyError: no file holds a text.
+        TandemError: as `split_domain` and `split_target`.
     """
     folder.mkdir()
-    scratch = folder / "reading.bin"
-    dtype = np.dtype(token_dtype(tokenizer.vocabulary_size) if rule.packed else np.int32)
-    reading = _read(scratch, source, tokenizer, rule, on_documents)
+    reading = _read(shards, rule, budget)
+    if not reading.digests:
+        raise no_text(source)
     documents = DistinctDocuments(
         digests=list(reading.digests),
         bytes=np.array(reading.byte_counts, dtype=np.int64),
@@ -121,21 +112,19 @@ def build_source(
     )
     split = split_target if isinstance(source, TargetSpec) else split_domain
     splits = split(source.name, documents, rule, decided)
-    all_tokens = np.memmap(scratch, dtype=dtype, mode="r")
     order = ranked(documents.digests, rule.seed)
     for part in Split:
         chosen = [position for position in order if splits[position] == part]
-        _write_tokens(folder / split_file(part), all_tokens, documents.tokens, chosen)
+        _write_tokens(folder / split_file(part), shards, reading, chosen, rule)
         if not rule.packed:
             np.save(folder / ends_file(part), np.cumsum(documents.tokens[chosen]))
         if part == Split.TEST and any(reading.choices):
             choices = [reading.choices[position] for position in chosen]
             (folder / CHOICES_FILE).write_text(json.dumps(choices), encoding="utf-8")
-    del all_tokens
-    scratch.unlink()
     np.save(folder / DOCUMENTS_FILE, _table(reading, splits), allow_pickle=False)
+    _write_files(folder / FILES_FILE, shards)
     return BuiltDomain(
-        _statistics(source.name, reading, documents, splits, rule),
+        _statistics(source.name, reading, documents, splits, rule=rule, budget=budget),
         {
             digest: Split(split)
             for digest, split in zip(documents.digests, splits.tolist(), strict=True)
@@ -143,75 +132,79 @@ def build_source(
     )
 
 
-def _read(
-    scratch: Path,
-    source: SourceSpec,
-    tokenizer: Tokenizer,
-    rule: SplitRule,
-    on_documents: Callable[[int], None],
-) -> _Reading:
+def _read(shards: Sequence[Shard], rule: SplitRule, budget: SkipBudget) -> _Reading:
     reading = _Reading()
-    places = {uri: place for place, uri in enumerate(sorted(source.uris))}
-    with scratch.open("wb") as file:
-        for batch in _batches(iterate_documents(source)):
-            digests = [content_digest(document.identity) for document in batch]
-            new: dict[bytes, Document] = {}
-            for document, digest in zip(batch, digests, strict=True):
-                if digest not in reading.digests:
-                    new.setdefault(digest, document)
-            encoded = _encode(list(new.values()), tokenizer, source, rule)
-            for (digest, document), ids in zip(new.items(), encoded, strict=True):
-                reading.digests[digest] = len(reading.digests)
-                reading.byte_counts.append(len(document.text.encode("utf-8")))
-                reading.tokens.append(len(ids))
-                reading.loss_tokens.append(len(ids) if rule.packed else loss_tokens(ids))
-                reading.choices.append(document.choices)
-                file.write(ids.tobytes())
-            for document, digest in zip(batch, digests, strict=True):
-                reading.add(document, places[document.uri], digest)
-            on_documents(len(batch))
+    for number, shard in enumerate(shards):
+        rows = zip(*(shard.documents[name].tolist() for name in SHARD_DTYPE.names), strict=True)  # type: ignore[union-attr]
+        for row, (index, begin, count, size, digest) in enumerate(rows):
+            distinct = reading.digests.get(digest)
+            is_first = distinct is None
+            if distinct is None:
+                tokens, loss = count, count
+                if not rule.packed:
+                    try:
+                        cut = fitted(_coded(shard, begin, count), rule.row_tokens)
+                    except ValueError as error:
+                        what = f"record {index + 1}: {error}"
+                        budget.spend(shard.file.malformed(what, "remove the record"))
+                        continue
+                    tokens, loss = len(cut), loss_tokens(cut)
+                distinct = reading.digests[digest] = len(reading.digests)
+                reading.byte_counts.append(size)
+                reading.tokens.append(tokens)
+                reading.loss_tokens.append(loss)
+                reading.choices.append(shard.choices.get(row, ()))
+                reading.places.append((number, begin, count))
+            reading.uris.append(number)
+            reading.indices.append(index)
+            reading.is_first.append(is_first)
+            reading.distinct.append(distinct)
     return reading
 
 
-def _encode(
-    documents: Sequence[Document], tokenizer: Tokenizer, source: SourceSpec, rule: SplitRule
-) -> Sequence[TokenArray | Ids]:
-    if rule.packed:
-        return encode_texts(documents, tokenizer)
-    where = f"{source.section}.{source.name}.uris"
-    return encode_conversations(documents, tokenizer, rule.row_tokens, field=where)
-
-
-def _batches(documents: Iterator[Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += len(document.text)
-        if len(batch) >= _BATCH_DOCUMENTS or characters >= _BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
 def _write_tokens(
-    path: Path, all_tokens: TokenArray | Ids, counts: npt.NDArray[np.int64], chosen: Sequence[int]
+    path: Path,
+    shards: Sequence[Shard],
+    reading: _Reading,
+    chosen: Sequence[int],
+    rule: SplitRule,
 ) -> None:
-    ends = np.cumsum(counts)
     with path.open("wb") as file:
         # Written, not memory-mapped: a full disk must be an error here and not a bus error.
         np.lib.format.write_array_header_1_0(
             file,
             {
-                "descr": np.lib.format.dtype_to_descr(all_tokens.dtype),
+                "descr": np.lib.format.dtype_to_descr(shards[0].tokens.dtype),
                 "fortran_order": False,
-                "shape": (int(counts[list(chosen)].sum()),),
+                "shape": (sum(reading.tokens[position] for position in chosen),),
             },
         )
         for position in chosen:
-            end = int(ends[position])
-            file.write(all_tokens[end - int(counts[position]) : end].tobytes())
+            number, begin, count = reading.places[position]
+            shard = shards[number]
+            if rule.packed:
+                file.write(shard.tokens[begin : begin + count].tobytes())
+            else:
+                file.write(fitted(_coded(shard, begin, count), rule.row_tokens).tobytes())
+
+
+def _coded(shard: Shard, begin: int, count: int) -> Ids:
+    return shard.tokens[begin : begin + count].astype(np.int32, copy=False)
+
+
+def _write_files(path: Path, shards: Sequence[Shard]) -> None:
+    files = [
+        {
+            "uri": shard.file.uri,
+            "format": shard.file.format,
+            "compression": shard.file.compression,
+            "fingerprint": shard.facts.fingerprint,
+            "bytes": shard.facts.size,
+            "records": shard.records,
+        }
+        for shard in shards
+    ]
+    path.write_text(json.dumps(files), encoding="utf-8")
 
 
 def _table(reading: _Reading, splits: npt.NDArray[np.uint8]) -> npt.NDArray[np.void]:
@@ -230,7 +223,9 @@ def _statistics(
     reading: _Reading,
     documents: DistinctDocuments,
     splits: npt.NDArray[np.uint8],
+    *,
     rule: SplitRule,
+    budget: SkipBudget,
 ) -> DomainStatistics:
     tokens = {split: int(documents.tokens[splits == split].sum()) for split in Split}
     in_train = splits == Split.TRAIN
@@ -254,4 +249,6 @@ def _statistics(
         train_loss_tokens=int(np.array(reading.loss_tokens, dtype=np.int64)[in_train].sum()),
         natural_share=0.0,
         fingerprint=fingerprint.hexdigest(),
+        malformed_skipped=budget.count,
+        first_skipped=budget.first,
     )

@@ -1,15 +1,15 @@
-"""All domains of a job, read, split, packed and kept on disk for the next attempt.
+"""All domains of a job, read, split, packed and kept on disk for the next attempt and other jobs.
 
-A cache entry is a folder named by the sha256 of all that its content depends on: the files'
-content, formats and text fields, domain names, tokenizer, fractions, seed and context length. It
-is whole or absent, built by one process at a time, and read through memory maps. Building takes
-memory in proportion to the number of documents (some 300 bytes each, over all domains) plus one
-batch of text; the largest single document must fit into memory.
+The cache holds `shards` (tokens per file, `data.shards`) and `corpora`: folders named by the sha256
+of all that their content depends on: the shards, domain names, fractions, seed and context length.
+An entry is whole or absent, built by one process at a time, and read through memory maps. Building
+takes memory in proportion to the number of documents (some 300 bytes each, over all domains) plus
+one batch of text; the largest single document must fit into memory.
 """
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,28 +20,61 @@ import numpy.typing as npt
 from tandem_engine.contracts.records import DomainStatistics, PhaseRecord, ProgressRecord
 from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.contracts.targets import TargetSpec
 from tandem_engine.data.atomic import exclusive_lock, whole_directory
 from tandem_engine.data.build import (
     CHOICES_FILE,
     DOCUMENTS_FILE,
+    FILES_FILE,
     build_source,
     ends_file,
     split_file,
 )
 from tandem_engine.data.examples import ExampleSplit
-from tandem_engine.data.fingerprints import FileFacts, inspect_file, require_unchanged
+from tandem_engine.data.fingerprints import FileFacts, inspect_file
+from tandem_engine.data.own_tokenizer import own_tokenizer
 from tandem_engine.data.packing import PackedSplit
-from tandem_engine.data.sources import SourceFile, source_files
+from tandem_engine.data.shards import Shard, load_shard, shard_key
+from tandem_engine.data.skips import SkipBudget
 from tandem_engine.data.splits import Split, SplitRule
-from tandem_engine.data.tokenise import Tokenizer, load_tokenizer
+from tandem_engine.data.tokenise import HuggingFaceTokenizer, Tokenizer, load_tokenizer
+from tandem_engine.inputs.access import EVERYWHERE, Access
+from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.listing import source_files
 
 OnProgress = Callable[[ProgressRecord | PhaseRecord], None]
 
-_LAYOUT_VERSION = 2
+_LAYOUT_VERSION = 3
 _STATISTICS_FILE = "statistics.json"
 
 
 RowSplit = PackedSplit | ExampleSplit
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file that a domain was read from; record numbers are below `records`."""
+
+    uri: str
+    format: str
+    compression: str | None
+    fingerprint: str
+    bytes: int | None
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    spec: SourceSpec
+    files: list[SourceFile]
+    facts: list[FileFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tokenised:
+    spec: SourceSpec
+    shards: list[Shard]
+    budget: SkipBudget
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +92,8 @@ class Domain:
     validation: RowSplit
     test: RowSplit
     documents: npt.NDArray[np.void]
+    files: list[FileRecord] = field(default_factory=list)
+    """The files of `source_uris`, one to one; empty where a corpus was not loaded from files."""
     weight: float = 1.0
     """Weight of a target's loss; of a domain 1."""
 
@@ -88,28 +123,34 @@ class Corpus:
         return self.targets or self.domains
 
 
-def load_corpus(spec: JobSpec, cache_dir: Path, on_progress: OnProgress) -> Corpus:
+def load_corpus(
+    spec: JobSpec, cache_dir: Path, on_progress: OnProgress, access: Access = EVERYWHERE
+) -> Corpus:
     """Return the corpus of a job, from the cache or built into it.
 
     Args:
         spec: A resolved specification.
         cache_dir: Folder that jobs may share; created when missing.
         on_progress: Told about the phases `reading` (units: files) and, when the tokens are not
-            in the cache, `tokenizing` (units: records). What it raises ends the loading cleanly.
+            in the cache, `tokenizing` (units: bytes as they are stored). What it raises ends the
+            loading cleanly.
+        access: Where data may come from.
 
     Raises:
         TandemError: a file, a record, a domain, the tokenizer or the disk is at fault; the error
             names it.
     """
-    tokenizer = load_tokenizer(spec.tokenizer)
+    sources = _inspect(spec, on_progress, access)
+    tokenizer = _tokenizer(spec, cache_dir / "tokenizers", sources)
     rule = SplitRule.of(spec)
-    facts = _inspect(spec, on_progress)
-    entry = cache_dir / _key(spec, tokenizer, rule, facts)
-    with exclusive_lock(cache_dir / f".{entry.name}.lock"):
+    corpora = cache_dir / "corpora"
+    entry = corpora / _key(tokenizer, rule, sources)
+    with exclusive_lock(corpora / f".{entry.name}.lock"):
         try:
             opened = _open(entry, spec, tokenizer)
-        except (OSError, ValueError):  # not there yet, or damaged since
-            _build(entry, spec, tokenizer, rule=rule, facts=facts, on_progress=on_progress)
+        except (OSError, ValueError, KeyError):  # not there yet, or damaged since
+            shards = _load_shards(cache_dir / "shards", sources, tokenizer, on_progress)
+            _build(entry, shards, rule)
             opened = _open(entry, spec, tokenizer)
     return Corpus(
         domains=opened[len(spec.targets) :],
@@ -128,96 +169,105 @@ def _sources(spec: JobSpec) -> list[SourceSpec]:
     return [*spec.targets, *spec.domains]
 
 
-def _inspect(spec: JobSpec, on_progress: OnProgress) -> list[dict[str, FileFacts]]:
-    """Return, per source, the facts of each file by URI."""
-    total = sum(len(source.uris) for source in _sources(spec))
+def _tokenizer(spec: JobSpec, folder: Path, sources: Sequence[_Source]) -> Tokenizer:
+    if spec.tokenizer.kind != "bpe":
+        return load_tokenizer(spec.tokenizer)
+    files = [
+        pair
+        for source in sources
+        if not isinstance(source.spec, TargetSpec)
+        for pair in zip(source.files, source.facts, strict=True)
+    ]
+    return HuggingFaceTokenizer(str(own_tokenizer(folder, spec.tokenizer, files)))
+
+
+def _inspect(spec: JobSpec, on_progress: OnProgress, access: Access) -> list[_Source]:
+    """Return each source with its files and their facts."""
+    found = [_Source(source, source_files(source, access), []) for source in _sources(spec)]
+    total = sum(len(source.files) for source in found)
     on_progress(PhaseRecord(phase="reading", total_units=total))
     done = 0
-    facts: list[dict[str, FileFacts]] = []
-    for source in _sources(spec):
-        of_source: dict[str, FileFacts] = {}
-        for file in source_files(source):
-            of_source[file.uri] = inspect_file(file)
+    for source in found:
+        for file in source.files:
+            source.facts.append(inspect_file(file))
             done += 1
             on_progress(
                 ProgressRecord(
-                    phase="reading", done_units=done, total_units=total, message=source.name
+                    phase="reading", done_units=done, total_units=total, message=source.spec.name
                 )
             )
-        facts.append(of_source)
-    return facts
+    return found
 
 
-def _key(
-    spec: JobSpec, tokenizer: Tokenizer, rule: SplitRule, facts: list[dict[str, FileFacts]]
-) -> str:
+def _key(tokenizer: Tokenizer, rule: SplitRule, sources: Sequence[_Source]) -> str:
     described = {
         "layout": _LAYOUT_VERSION,
         "tokenizer": tokenizer.fingerprint,
         "rule": asdict(rule),
         "sources": [
             {
-                "section": source.section,
-                "name": source.name,
-                "text_field": source.text_field,
-                "records": source.records,
+                "section": source.spec.section,
+                "name": source.spec.name,
+                "skip_malformed": source.spec.skip_malformed,
                 "files": [
-                    [file.format, of_source[file.uri].sha256] for file in source_files(source)
+                    [shard_key(file, facts, tokenizer)]
+                    for file, facts in zip(source.files, source.facts, strict=True)
                 ],
             }
-            for source, of_source in zip(_sources(spec), facts, strict=True)
+            for source in sources
         ],
     }
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def _build(
-    entry: Path,
-    spec: JobSpec,
-    tokenizer: Tokenizer,
-    *,
-    rule: SplitRule,
-    facts: list[dict[str, FileFacts]],
-    on_progress: OnProgress,
-) -> None:
-    total = sum(fact.records for of_source in facts for fact in of_source.values())
+def _load_shards(
+    folder: Path, sources: Sequence[_Source], tokenizer: Tokenizer, on_progress: OnProgress
+) -> list[_Tokenised]:
+    sizes = [facts.size for source in sources for facts in source.facts]
+    total = None if None in sizes else sum(size or 0 for size in sizes)
     on_progress(PhaseRecord(phase="tokenizing", total_units=total))
-    done = 0
-    decided: dict[bytes, Split] = {}
-    built: list[DomainStatistics] = []
-    with whole_directory(entry) as folder:
-        for place, (source, of_source) in enumerate(zip(_sources(spec), facts, strict=True)):
+    before = 0
+    tokenised = []
+    for source in sources:
+        budget = SkipBudget(source.spec)
+        shards = []
+        for file, facts in zip(source.files, source.facts, strict=True):
 
-            def count(documents: int, name: str = source.name) -> None:
-                nonlocal done
-                done += documents
+            def tell(done: int, name: str = source.spec.name, before: int = before) -> None:
                 on_progress(
                     ProgressRecord(
-                        phase="tokenizing", done_units=done, total_units=total, message=name
+                        phase="tokenizing",
+                        done_units=before + done,
+                        total_units=total,
+                        message=name,
                     )
                 )
 
+            shards.append(load_shard(folder, file, facts, tokenizer, budget=budget, on_bytes=tell))
+            before += facts.size or 0
+        tokenised.append(_Tokenised(source.spec, shards, budget))
+    return tokenised
+
+
+def _build(entry: Path, sources: Sequence[_Tokenised], rule: SplitRule) -> None:
+    decided: dict[bytes, Split] = {}
+    built: list[DomainStatistics] = []
+    with whole_directory(entry) as folder:
+        for place, source in enumerate(sources):
             result = build_source(
                 folder / f"{place:04d}",
-                source,
-                tokenizer,
+                source.spec,
+                source.shards,
                 rule=rule,
                 decided=decided,
-                on_documents=count,
+                budget=source.budget,
             )
             decided.update(result.splits)
             built.append(result.statistics)
-            for file in source_files(source):
-                _require_unchanged(file, of_source)
-        targets = len(spec.targets)
+        targets = sum(isinstance(source.spec, TargetSpec) for source in sources)
         statistics = [*built[:targets], *_with_natural_shares(built[targets:])]
         text = json.dumps([item.model_dump() for item in statistics], sort_keys=True)
         (folder / _STATISTICS_FILE).write_text(text, encoding="utf-8")
-
-
-def _require_unchanged(file: SourceFile, facts: dict[str, FileFacts]) -> None:
-    # The entry's name promises the content that was hashed, to other jobs too.
-    require_unchanged(file, facts[file.uri])
 
 
 def _with_natural_shares(statistics: list[DomainStatistics]) -> list[DomainStatistics]:
@@ -253,6 +303,8 @@ def _open_source(
     context_length: int,
     padding: int,
 ) -> Domain:
+    listed = json.loads((folder / FILES_FILE).read_text(encoding="utf-8"))
+    files = [FileRecord(**file) for file in listed]
     rows: dict[Split, RowSplit] = {}
     for split in Split:
         tokens = _array(folder / split_file(split))
@@ -264,12 +316,13 @@ def _open_source(
             rows[split] = ExampleSplit(tokens, ends, context_length, padding, choices)
     return Domain(
         name=source.name,
-        source_uris=sorted(source.uris),
+        source_uris=[file.uri for file in files],
         statistics=statistics,
         train=rows[Split.TRAIN],
         validation=rows[Split.VALIDATION],
         test=rows[Split.TEST],
         documents=_array(folder / DOCUMENTS_FILE),
+        files=files,
         weight=weight,
     )
 

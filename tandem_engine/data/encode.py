@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from tandem_engine.data.chat import ChatTemplateError, pieces_of
-from tandem_engine.data.examples import Ids, fitted, unlearned
-from tandem_engine.data.sources import Document
+from tandem_engine.data.examples import Ids, unlearned
 from tandem_engine.data.tokenise import TokenArray, Tokenizer, token_dtype
-from tandem_engine.errors import DatasetMalformedError
+from tandem_engine.inputs.documents import Document
+from tandem_engine.inputs.files import SourceFile
 
 
 def encode_texts(documents: Sequence[Document], tokenizer: Tokenizer) -> list[TokenArray]:
@@ -19,57 +19,50 @@ def encode_texts(documents: Sequence[Document], tokenizer: Tokenizer) -> list[To
     return [np.concatenate([ids.astype(dtype, copy=False), end]) for ids in encoded]
 
 
-def encode_conversations(
-    documents: Sequence[Document], tokenizer: Tokenizer, row_tokens: int, *, field: str
-) -> list[Ids]:
-    """Return the coded ids of each conversation.
+def encode_tokens(document: Document, tokenizer: Tokenizer, file: SourceFile) -> TokenArray:
+    """Return the ids of a document that was tokenised before, with end-of-text.
+
+    Raises:
+        DatasetMalformedError: an id is not in the tokenizer's vocabulary.
+    """
+    ids = document.tokens
+    if ids is None:
+        raise TypeError("the document holds no tokens")
+    low, high = int(ids.min()), int(ids.max())
+    if low < 0 or high >= tokenizer.vocabulary_size:
+        wrong = low if low < 0 else high
+        raise file.malformed(
+            f"record {document.index + 1} holds the id {wrong}, and the vocabulary has "
+            f"{tokenizer.vocabulary_size} entries",
+            "set the tokenizer that the tokens were made with",
+        )
+    dtype = token_dtype(tokenizer.vocabulary_size)
+    plain = ids.astype(dtype)
+    ends = plain[-1] == tokenizer.end_of_text
+    return plain if ends else np.append(plain, np.array(tokenizer.end_of_text, dtype=dtype))
+
+
+def encode_conversation(document: Document, tokenizer: Tokenizer, file: SourceFile) -> Ids:
+    """Return the coded ids of a conversation, as long as it is.
 
     End-of-text follows the last response, unless the template has written it already.
 
-    Args:
-        documents: Conversations.
-        tokenizer: Makes the tokens and has the chat template.
-        row_tokens: Longest row, context_length + 1.
-        field: Where the documents stand in the specification, for the error.
-
     Raises:
-        DatasetMalformedError: the chat template cannot render a conversation piece by piece, or
-            leaves nothing of its responses.
+        DatasetMalformedError: the chat template cannot render the conversation piece by piece.
     """
-    by_document = []
-    for document in documents:
-        try:
-            by_document.append(pieces_of(document.messages, tokenizer.chat_template))
-        except ChatTemplateError as error:
-            hint = (
-                "give the tokenizer a chat template whose rendering of a conversation starts with "
-                "the rendering of its beginning"
-            )
-            raise _malformed(document, error, field, hint) from error
-    pieces = [piece for of_document in by_document for piece in of_document]
-    encoded = iter(tokenizer.encode_batch([piece.text for piece in pieces]))
-    conversations: list[Ids] = []
-    for document, of_document in zip(documents, by_document, strict=True):
-        parts = []
-        for piece in of_document:
-            ids = next(encoded).astype(np.int32)
-            parts.append(ids if piece.learned else unlearned(ids))
-        if of_document and not tokenizer.ends(of_document[-1].text):
-            parts.append(np.array([tokenizer.end_of_text], dtype=np.int32))
-        whole = np.concatenate([np.empty(0, dtype=np.int32), *parts])
-        try:
-            conversations.append(fitted(whole, row_tokens))
-        except ValueError as error:
-            raise _malformed(document, error, field, "remove the record") from error
-    return conversations
-
-
-def _malformed(
-    document: Document, error: ValueError, field: str, hint: str
-) -> DatasetMalformedError:
-    return DatasetMalformedError(
-        f"{document.uri}, record {document.index + 1}: {error}",
-        field=field,
-        value=document.uri,
-        hint=hint,
-    )
+    try:
+        pieces = pieces_of(document.messages, tokenizer.chat_template)
+    except ChatTemplateError as error:
+        hint = (
+            "give the tokenizer a chat template whose rendering of a conversation starts with "
+            "the rendering of its beginning"
+        )
+        raise file.malformed(f"record {document.index + 1}: {error}", hint) from error
+    encoded = tokenizer.encode_batch([piece.text for piece in pieces])
+    parts: list[Ids] = [np.empty(0, dtype=np.int32)]
+    for piece, raw in zip(pieces, encoded, strict=True):
+        ids = raw.astype(np.int32)
+        parts.append(ids if piece.learned else unlearned(ids))
+    if pieces and not tokenizer.ends(pieces[-1].text):
+        parts.append(np.array([tokenizer.end_of_text], dtype=np.int32))
+    return np.concatenate(parts)

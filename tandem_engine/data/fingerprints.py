@@ -1,57 +1,43 @@
-"""What a file holds, before it is parsed: content hash, number of records, and a stamp.
+"""What a file holds, before it is parsed: a fingerprint and a stamp.
 
-The stamp (size and modification time) tells later if the file was changed while it was read.
+A local file's fingerprint is the sha256 of its bytes; a remote one's is what its server gives for
+that (ETag, generation, blob id) with address and size, and the sha256 where the server gives
+nothing. The stamp tells later if the file was changed while it was read.
 """
 
 import hashlib
 import os
 from dataclasses import dataclass
+from typing import Any, BinaryIO
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from tandem_engine.data.sources import SourceFile
-
-_CHUNK_BYTES = 1 << 20
+from tandem_engine.contracts.uris import Location
+from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.remote import describe
+from tandem_engine.inputs.tokens import bin_of
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """`records` counts lines, rows or the one text, blank ones included."""
+    """`fingerprint` is `sha256:...` or `tag:...`; `size` in bytes, None where unknown."""
 
-    sha256: str
-    records: int
-    stamp: tuple[int, int]
+    fingerprint: str
+    size: int | None
+    stamp: tuple[Any, ...]
 
 
 def inspect_file(file: SourceFile) -> FileFacts:
-    """Read `file` once and return what it holds.
+    """Return what `file` holds; a local file is read once.
 
     Raises:
-        DatasetUnreadableError: it is missing, is no file, or may not be read.
-        DatasetMalformedError: it is to be Parquet and has no Parquet footer.
+        TandemError: it is missing, is no file, may not be read, or its server does not answer.
     """
-    digest = hashlib.sha256()
-    newlines = 0
-    last = b""
-    with file.open() as stream:
-        stamp = _stamp(stream.fileno())
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            newlines += chunk.count(b"\n")
-            last = chunk[-1:]
-        records = newlines + (last not in {b"", b"\n"})
-        if file.format == "text":
-            records = 1
-        elif file.format == "parquet":
-            stream.seek(0)
-            try:
-                records = int(pq.ParquetFile(stream).metadata.num_rows)
-            except (pa.ArrowException, OSError) as error:
-                raise file.malformed(
-                    f"is not a whole Parquet file: {error}", "write it again, or set format"
-                ) from error
-    return FileFacts(digest.hexdigest(), records, stamp)
+    facts = [_facts(file, place) for place in _places(file)]
+    sizes = [one.size for one in facts]
+    return FileFacts(
+        "+".join(one.fingerprint for one in facts),
+        None if None in sizes else sum(size or 0 for size in sizes),
+        tuple(one.stamp for one in facts),
+    )
 
 
 def require_unchanged(file: SourceFile, facts: FileFacts) -> None:
@@ -60,13 +46,44 @@ def require_unchanged(file: SourceFile, facts: FileFacts) -> None:
     Raises:
         DatasetUnreadableError: it was changed meanwhile.
     """
-    with file.open() as stream:
-        if _stamp(stream.fileno()) != facts.stamp:
-            raise file.unreadable(
-                "was changed while the job read it", "let the writer finish, then run the job again"
-            )
+    stamp = tuple(_stamp(file, place) for place in _places(file))
+    if stamp != facts.stamp:
+        raise file.unreadable(
+            "was changed while the job read it", "let the writer finish, then run the job again"
+        )
 
 
-def _stamp(descriptor: int) -> tuple[int, int]:
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
+def _places(file: SourceFile) -> list[Location]:
+    return [file.location, bin_of(file)] if file.format == "megatron" else [file.location]
+
+
+def _facts(file: SourceFile, place: Location) -> FileFacts:
+    if not file.is_local:
+        with file.named_in_errors():
+            entry = describe(place)
+        if entry.tag is not None:
+            described = f"{place.uri}:{entry.size}:{entry.tag}".encode()
+            fingerprint = f"tag:{hashlib.sha256(described).hexdigest()}"
+            return FileFacts(fingerprint, entry.size, (entry.tag, entry.size))
+    with file.open(place) as stream:
+        # Before the content: a change during the reading must not pass.
+        stamp = _stamp_of(stream, file, place)
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+        return FileFacts(f"sha256:{digest}", stream.tell(), stamp)
+
+
+def _stamp(file: SourceFile, place: Location) -> tuple[Any, ...]:
+    if file.is_local:
+        with file.open(place) as stream:
+            return _stamp_of(stream, file, place)
+    with file.named_in_errors():
+        entry = describe(place)
+    return (entry.tag, entry.size)
+
+
+def _stamp_of(stream: BinaryIO, file: SourceFile, place: Location) -> tuple[Any, ...]:
+    if not file.is_local:
+        entry = describe(place)
+        return (entry.tag, entry.size)
+    status = os.fstat(stream.fileno())
+    return (status.st_size, status.st_mtime_ns)

@@ -72,7 +72,10 @@ def load_tokenizer(spec: TokenizerSpec) -> Tokenizer:
 
     Raises:
         InvalidSpecError: it cannot be loaded, or has no end-of-text token.
+        ValueError: the tokenizer is still to be trained (`data.own_tokenizer`).
     """
+    if spec.kind == "bpe":
+        raise ValueError("a job's own tokenizer is trained before it is loaded")
     if spec.path is None:
         return ByteTokenizer()
     return HuggingFaceTokenizer(spec.path, spec.revision)
@@ -124,6 +127,7 @@ class HuggingFaceTokenizer:
                 hint="set eos_token in its tokenizer_config.json",
             )
         self.name = Path(path).name
+        self.path = path
         self.end_of_text = int(end_of_text)
         vocabulary: dict[str, int] = self._tokenizer.get_vocab()
         # Ids may have gaps, so the number of entries is not the bound.

@@ -14,10 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.datasets import formats, inspection
+from service.datasets import inspection
 from service.datasets.inspection import inspect
 from tandem_engine.contracts.spec import JobSpec
-from tandem_engine.data.sources import iterate_documents
 from tandem_engine.data.splits import (
     DistinctDocuments,
     SplitRule,
@@ -25,6 +24,8 @@ from tandem_engine.data.splits import (
     split_domain,
 )
 from tandem_engine.errors import TandemError
+from tandem_engine.inputs.access import Access
+from tandem_engine.inputs.documents import iterate_documents
 from tandem_engine.presets import resolve
 
 LONG = "word " * 60
@@ -51,7 +52,7 @@ def _inspect(path: Path, **domain: Any) -> list[str]:
 
 
 def _inspect_below(root: Path, path: Path, **domain: Any) -> list[str]:
-    problems = inspect(_spec(path, **domain), {"a": 0, "b": 1}, [root.resolve()])
+    problems = inspect(_spec(path, **domain), {"a": 0, "b": 1}, Access([root.resolve()]))
     return [problem.code for problem in problems]
 
 
@@ -101,7 +102,7 @@ def test_the_inspection_accepts_only_what_the_engine_can_split(
         records = [{"text": f"{n} ".ljust(length, "x")} for n, length in enumerate(lengths)]
         path.write_bytes(_lines(*records))
         spec = _spec(path)
-        refused = inspect(spec, {"a": 0, "b": 1}, [Path(folder).resolve()])
+        refused = inspect(spec, {"a": 0, "b": 1}, Access([Path(folder).resolve()]))
         tokens = np.array([len(record["text"]) + 1 for record in records])
         documents = DistinctDocuments(
             digests=[content_digest(record["text"]) for record in records],
@@ -148,7 +149,7 @@ def test_a_domain_too_large_to_look_through_is_accepted(
 def test_a_line_without_end_is_not_read_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats, "LONGEST_RECORD", 1000)
+    monkeypatch.setattr(inspection, "LONGEST_RECORD", 1000)
     path = tmp_path / "a.jsonl"
     path.write_bytes(b"x" * 5000)
     assert _inspect(path) == ["dataset_empty"]
@@ -172,7 +173,7 @@ def test_a_file_without_permission_is_unreadable(
             raise PermissionError(errno.EACCES, "Permission denied")  # root may read everything
         return real(place, flags, *mode)
 
-    monkeypatch.setattr("service.datasets.files.os.open", refuse)
+    monkeypatch.setattr("tandem_engine.inputs.access.os.open", refuse)
     assert _inspect(path) == ["dataset_unreadable"]
 
 
@@ -205,7 +206,7 @@ def test_a_file_uri_is_decoded_and_a_path_is_not(uri: str, tmp_path: Path) -> No
 
 def _problems(spec: JobSpec, root: Path) -> list[tuple[str, str]]:
     positions = {source.name: place for place, source in enumerate((*spec.domains, *spec.targets))}
-    return [(one.pointer, one.code) for one in inspect(spec, positions, [root.resolve()])]
+    return [(one.pointer, one.code) for one in inspect(spec, positions, Access([root.resolve()]))]
 
 
 def test_a_target_needs_two_documents_and_is_named_by_its_place(tmp_path: Path) -> None:
@@ -279,6 +280,6 @@ def test_a_models_folder_is_checked_before_there_is_a_job(
         (folder / name).write_text(content)
     spec = _spec(tmp_path / "a.jsonl")
     model = {"architecture": "huggingface", "path": str(folder), "pretrained": True}
-    problems = inspect(spec.evolve(model=model), {"a": 0, "b": 1}, [tmp_path.resolve()])
+    problems = inspect(spec.evolve(model=model), {"a": 0, "b": 1}, Access([tmp_path.resolve()]))
     assert [problem.pointer for problem in problems] == ["/spec/model/path"] * (words is not None)
     assert words is None or words in problems[0].message

@@ -9,7 +9,6 @@ import pytest
 from support.corpora import domain, write_jsonl
 
 from tandem_engine.contracts.domains import DomainSpec
-from tandem_engine.data.sources import iterate_documents
 from tandem_engine.errors import (
     DatasetEmptyError,
     DatasetMalformedError,
@@ -17,6 +16,7 @@ from tandem_engine.errors import (
     InvalidSpecError,
     TandemError,
 )
+from tandem_engine.inputs.documents import iterate_documents
 
 
 def read(spec: DomainSpec) -> list[tuple[str, int, str]]:
@@ -115,10 +115,11 @@ def test_a_pipe_is_unreadable_and_does_not_block(tmp_path: Path) -> None:
 def test_a_forbidden_file_is_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jsonl(tmp_path / "a.jsonl", ["x"])
 
-    def refuse(self: Path, _mode: str) -> None:
-        raise PermissionError(13, "Permission denied", str(self))
+    def refuse(place: Path, _flags: int) -> int:
+        raise PermissionError(13, "Permission denied", str(place))
 
-    monkeypatch.setattr(Path, "open", refuse)  # the superuser may read files of mode 000
+    # The superuser may read files of mode 000.
+    monkeypatch.setattr("tandem_engine.inputs.access.os.open", refuse)
     error = refused(DatasetUnreadableError, domain("a", path))
     assert "may not be read" in error.message
 
