@@ -30,7 +30,7 @@ from tandem_engine.files import write_text
 from tandem_engine.flops import per_trained_token
 from tandem_engine.free_rules import free_rules
 from tandem_engine.inputs.access import EVERYWHERE, Access
-from tandem_engine.manifest import write_manifest
+from tandem_engine.manifests.write import write_manifest
 from tandem_engine.models.causal_lm import build_model
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import Emit, StopFlag

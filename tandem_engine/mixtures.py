@@ -6,7 +6,6 @@ is equivariant: reordering the domains reorders the shares and changes none.
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 
 
 def natural(tokens: Sequence[int]) -> list[float]:
@@ -74,31 +73,6 @@ def unimax(tokens: Sequence[int], budget_tokens: int, max_epochs: float) -> list
         planned[place] = min(left / (len(tokens) - done), max_epochs * tokens[place])
         left -= planned[place]
     return _normalised(planned)
-
-
-def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
-    """Return integers in proportion to `shares` that sum to `total` exactly (Hamilton's method).
-
-    Each gets the floor of its exact quota; what is left goes to the largest remainders, the first
-    of equal ones. A share of 0 gets 0; no result is a whole unit away from its quota.
-
-    Raises:
-        ValueError: a share is negative or not finite, all are 0, or `total` is negative.
-    """
-    if total < 0 or not all(math.isfinite(share) and share >= 0 for share in shares):
-        msg = f"shares and total must be finite and not negative, got {list(shares)} and {total}"
-        raise ValueError(msg)
-    # Fractions, so that rounding can neither lose a unit nor depend on the machine.
-    exact = [Fraction(share) for share in shares]
-    whole = sum(exact)
-    if not whole:
-        raise ValueError("at least one share must be above 0")
-    quotas = [share * total / whole for share in exact]
-    counts = [math.floor(quota) for quota in quotas]
-    by_remainder = sorted(range(len(quotas)), key=lambda place: counts[place] - quotas[place])
-    for place in by_remainder[: total - sum(counts)]:
-        counts[place] += 1
-    return counts
 
 
 def _require_positive(tokens: Sequence[int]) -> None:

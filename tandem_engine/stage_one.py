@@ -15,7 +15,7 @@ from tandem_engine.data.corpus import Corpus
 from tandem_engine.intervals import interval_over_seeds, mean_over_seeds
 from tandem_engine.learning import Learner
 from tandem_engine.learning_plan import PlannedRun, plan_runs
-from tandem_engine.manifest import available_tokens, target_tokens
+from tandem_engine.manifests.inventory import available_tokens, target_tokens
 from tandem_engine.mixture_steps import MixtureStep, Projection, build_mixture_step
 from tandem_engine.null_drift import Track, null_distances
 from tandem_engine.prior import build_pull, prior_mixture

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from service.jobs.result_schemas import ResultRead, VerdictRead
-from tandem_engine.contracts.units import document_shares, whole_parts
+from tandem_engine.contracts.units import document_shares, largest_remainder
 
 Value = TypeVar("Value")
 
@@ -102,7 +102,7 @@ def _in_other_units(result: ResultRead) -> dict[str, dict[str, Any] | None]:
     names = ("document_shares", "target_tokens", "epochs")
     if not sizes or any(not (d.train_documents and d.train_loss_tokens) for d in sizes):
         return dict.fromkeys(names)
-    targets = whole_parts(alpha, result.manifest.target_tokens)
+    targets = largest_remainder(alpha, result.manifest.target_tokens)
     columns: tuple[Sequence[float], ...] = (
         document_shares(alpha, [d.train_loss_tokens / d.train_documents for d in sizes]),
         targets,

@@ -36,6 +36,12 @@ class ManifestSpec(Contract):
         "on the manifest can still be tested on them; `all` reads them too.",
         examples=["train"],
     )
+    rows: Literal["auto", "always", "never"] = Field(
+        default="auto",
+        description="Whether each document that is read gets a row of its own; `auto`: up to "
+        "100 million. Without, `tandem manifest expand` makes the rows of any file.",
+        examples=["auto"],
+    )
 
 
 class RuntimeSpec(Contract):

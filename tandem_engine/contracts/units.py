@@ -6,6 +6,7 @@ in length from domain to domain. Lists are per domain in the sorted order of nam
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 
 
 def document_shares(
@@ -31,23 +32,26 @@ def document_shares(
     return [value / total for value in raw]
 
 
-def whole_parts(shares: Sequence[float], total: int) -> list[int]:
-    """Return whole numbers in proportion to `shares` that sum to `total` (largest remainder).
+def largest_remainder(shares: Sequence[float], total: int) -> list[int]:
+    """Return integers in proportion to `shares` that sum to `total` exactly (Hamilton's method).
 
-    Each is its exact part rounded down, or one more; the largest remainders are rounded up, of
-    equal ones the first.
+    Each gets the floor of its exact quota; what is left goes to the largest remainders, the first
+    of equal ones. A share of 0 gets 0; no result is a whole unit away from its quota.
 
     Raises:
-        ValueError: the shares do not sum to a positive number, or one is negative.
+        ValueError: a share is negative or not finite, all are 0, or `total` is negative.
     """
-    summed = math.fsum(shares)
-    if min(shares) < 0 or summed <= 0:
-        msg = f"shares must be at least 0 and not all 0, got {list(shares)}"
+    if total < 0 or not all(math.isfinite(share) and share >= 0 for share in shares):
+        msg = f"shares and total must be finite and not negative, got {list(shares)} and {total}"
         raise ValueError(msg)
-    exact = [share / summed * total for share in shares]
-    floors = [math.floor(value) for value in exact]
-    left = total - sum(floors)
-    by_remainder = sorted(range(len(exact)), key=lambda place: floors[place] - exact[place])
-    for place in by_remainder[:left]:
-        floors[place] += 1
-    return floors
+    # Fractions, so that rounding can neither lose a unit nor depend on the machine.
+    exact = [Fraction(share) for share in shares]
+    whole = sum(exact)
+    if not whole:
+        raise ValueError("at least one share must be above 0")
+    quotas = [share * total / whole for share in exact]
+    counts = [math.floor(quota) for quota in quotas]
+    by_remainder = sorted(range(len(quotas)), key=lambda place: counts[place] - quotas[place])
+    for place in by_remainder[: total - sum(counts)]:
+        counts[place] += 1
+    return counts

@@ -37,6 +37,7 @@ DOCUMENT_DTYPE = np.dtype(
         ("uri", "<i4"),  # position among the domain's files
         ("document", "<i8"),  # 0-based record number in that file
         ("tokens", "<i8"),  # that bear loss; of a text all, end-of-text included
+        ("all_tokens", "<i8"),
         ("split", "u1"),
         ("duplicate", "?"),  # the text stands earlier in this domain
     ]
@@ -213,6 +214,7 @@ def _table(reading: _Reading, splits: npt.NDArray[np.uint8]) -> npt.NDArray[np.v
     table["uri"] = reading.uris
     table["document"] = reading.indices
     table["tokens"] = np.array(reading.loss_tokens, dtype=np.int64)[distinct]
+    table["all_tokens"] = np.array(reading.tokens, dtype=np.int64)[distinct]
     table["split"] = splits[distinct]
     table["duplicate"] = ~np.array(reading.is_first, dtype=np.bool_)
     return table

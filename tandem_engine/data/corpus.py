@@ -44,7 +44,7 @@ from tandem_engine.inputs.listing import source_files
 
 OnProgress = Callable[[ProgressRecord | PhaseRecord], None]
 
-_LAYOUT_VERSION = 3
+_LAYOUT_VERSION = 4
 _STATISTICS_FILE = "statistics.json"
 
 

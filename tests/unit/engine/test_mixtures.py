@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tandem_engine.mixtures import largest_remainder, natural, temperature, uniform, unimax
+from tandem_engine.contracts.units import largest_remainder
+from tandem_engine.mixtures import natural, temperature, uniform, unimax
 
 token_counts = st.lists(st.integers(1, 10**13), min_size=1, max_size=20)
 

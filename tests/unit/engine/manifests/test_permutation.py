@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem_engine import permutation
-from tandem_engine.permutation import MAX_SIZE, permute, permute_reference
+from tandem_engine.manifests import permutation
+from tandem_engine.manifests.permutation import MAX_SIZE, permute, permute_reference
 
 VECTORS = [
     (0, "manuals", 10, [7, 5, 3, 8, 1, 0, 9, 2, 6, 4]),

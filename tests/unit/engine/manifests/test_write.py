@@ -12,11 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.corpora import Progress, corpus_spec, texts
+from support.manifests import listed_documents
 
 from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.data.corpus import Corpus, load_corpus
-from tandem_engine.manifest import canonical_json, plan_domain, write_manifest
-from tandem_engine.permutation import permute
+from tandem_engine.manifests.permutation import permute
+from tandem_engine.manifests.plan import DomainPlan, plan_expected, plan_measured, repeat_counts
+from tandem_engine.manifests.write import canonical_json, write_manifest
 
 TEXTS = {
     "a": texts("alpha", 60),
@@ -37,8 +39,7 @@ def write(
     corpus, spec = prepared(folder, **settings)
     write_manifest(folder / "manifest", corpus, shares, spec)
     head: dict[str, Any] = json.loads((folder / "manifest" / "manifest.json").read_bytes())
-    rows: list[dict[str, Any]] = pq.read_table(folder / "manifest/documents.parquet").to_pylist()
-    return head, rows
+    return head, listed_documents(folder / "manifest")
 
 
 def text_of(row: dict[str, Any]) -> str:
@@ -80,12 +81,16 @@ def test_every_available_document_is_read_full_passes_times_or_once_more(tmp_pat
 
 
 def test_a_trainer_can_work_out_the_rows_from_the_published_rule(tmp_path: Path) -> None:
-    head, rows = write(tmp_path, manifest={"target_tokens": 900, "documents": "all"})
+    head, rows = write(tmp_path, manifest={"target_tokens": 900})
+    excluded = pq.read_table(tmp_path / "manifest" / "excluded.parquet").to_pylist()
     for domain in head["domains"]:
         assert domain["full_passes"] == 0
-        count = domain["available_documents"]  # the duplicates of "c" are its last records
+        count = domain["records"]
         places = permute(np.arange(count), count, seed=head["seed"], domain=domain["domain"])
-        chosen = np.flatnonzero(places < domain["extra_documents"]).tolist()
+        left_out = {row["record"] for row in excluded if row["domain"] == domain["domain"]}
+        assert len(left_out) == count - domain["available_documents"]
+        below = np.flatnonzero(places < domain["threshold"]).tolist()
+        chosen = [number for number in below if number not in left_out]
         own = [row for row in rows if row["domain"] == domain["domain"]]
         assert [row["document_index"] for row in own] == chosen
         assert {row["repeat_count"] for row in own} == {1}
@@ -136,8 +141,21 @@ def test_equal_input_gives_equal_bytes_wherever_the_cache_lies(tmp_path: Path) -
     for name in ("one", "two"):
         corpus = load_corpus(spec, tmp_path / f"cache-{name}", Progress())
         write_manifest(tmp_path / name, corpus, SHARES, spec)
-    files = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert files == ["documents.parquet", "domains.parquet", "manifest.json"]
+    files = sorted(
+        str(path.relative_to(tmp_path / "one"))
+        for path in (tmp_path / "one").rglob("*")
+        if path.is_file()
+    )
+    assert files == [
+        "README.md",
+        "croissant.json",
+        *(f"documents/domain={name}/part-00000.parquet" for name in "abc"),
+        "domains.parquet",
+        "excluded.parquet",
+        "lengths.parquet",
+        "manifest.json",
+        "shards.parquet",
+    ]
     for file in files:
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
@@ -170,7 +188,9 @@ def test_the_summary_and_the_head_vouch_for_the_files(tmp_path: Path) -> None:
         content = (tmp_path / "out" / "manifest" / file["path"]).read_bytes()
         assert file["sha256"] == hashlib.sha256(content).hexdigest()
         assert file["bytes"] == len(content)
-        assert file["rows"] == pq.read_table(tmp_path / "out/manifest" / file["path"]).num_rows
+        if file["path"].endswith(".parquet"):
+            table = pq.ParquetFile(tmp_path / "out/manifest" / file["path"]).read()
+            assert file["rows"] == table.num_rows
     assert head["selector"] == {"name": "feistel6-splitmix64", "version": 1}
     assert head["unit"] == "tokens"
     assert head["method"] == "tandem"
@@ -199,28 +219,103 @@ def test_shares_off_the_simplex_write_nothing(tmp_path: Path, shares: list[float
     assert not (tmp_path / "manifest").exists()
 
 
-counts = st.lists(st.integers(1, 500), min_size=1, max_size=40)
+def test_where_a_files_records_begin_is_said(tmp_path: Path) -> None:
+    corpus, spec = prepared(tmp_path)
+    write_manifest(tmp_path / "manifest", corpus, SHARES, spec)
+    shards = pq.read_table(tmp_path / "manifest" / "shards.parquet").to_pylist()
+    for row in shards:
+        content = Path(row["source_uri"]).read_bytes()
+        assert row["fingerprint"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert (row["records"], row["first_record"]) == (content.count(b"\n"), 0)
+        assert (row["format"], row["bytes"]) == ("jsonl", len(content))
 
 
-@given(counts, st.integers(0, 50_000), st.integers(0, 2**63 - 1))
-def test_no_other_number_of_extra_documents_comes_nearer(
-    lengths: list[int], target: int, seed: int
+def test_lengths_hold_every_available_document(tmp_path: Path) -> None:
+    head, _ = write(tmp_path)
+    lengths = pq.read_table(tmp_path / "manifest" / "lengths.parquet").to_pylist()
+    for domain in head["domains"]:
+        own = [row for row in lengths if row["domain"] == domain["domain"]]
+        assert sum(row["documents"] for row in own) == domain["available_documents"]
+        tokens = sum(row["documents"] * row["tokens"] for row in own)
+        assert tokens == domain["available_tokens"]
+
+
+def test_rows_of_documents_are_written_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    head, rows = write(tmp_path, manifest={"rows": "never"})
+    assert (head["documents_listed"], rows) == (False, [])
+    assert not (tmp_path / "manifest" / "documents").exists()
+
+
+def test_many_documents_are_spread_over_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokens = np.array(lengths, dtype=np.int64)
-    plan = plan_domain(tokens, target, seed=seed, domain="d")
-    assert plan.planned_tokens == int((plan.repeat_counts * tokens).sum())
-    places = permute(np.arange(len(tokens)), len(tokens), seed=seed, domain="d")
-    base = target // int(tokens.sum())
-    for extra in range(len(tokens) + 1):
-        other = int(((base + (places < extra)) * tokens).sum())
+    _, whole = write(tmp_path)
+    monkeypatch.setattr("tandem_engine.manifests.expand.ROWS_PER_PART", 7)
+    monkeypatch.setattr("tandem_engine.manifests.expand._CHUNK", 5)
+    head, rows = write(tmp_path)
+    assert rows == whole
+    names = [entry["path"] for entry in head["files"] if "domain=a/" in entry["path"]]
+    assert len(names) > 2
+
+
+numbers = st.lists(st.tuples(st.integers(1, 500), st.booleans()), min_size=1, max_size=40)
+
+
+def _plan(lengths: list[tuple[int, bool]], target: int, seed: int) -> tuple[Any, ...]:
+    """Plan for records of which some are excluded; the first never is."""
+    kept = [n for n, (_, keep) in enumerate(lengths) if keep or not n]
+    tokens = np.array([lengths[n][0] for n in kept], dtype=np.int64)
+    found = np.array(kept, dtype=np.int64)
+    plan = plan_measured(found, tokens, len(lengths), target, seed=seed, domain="d")
+    return plan, tokens, found
+
+
+def _counts(plan: DomainPlan, found: Any, records: int, seed: int) -> Any:
+    rule = (records, plan.full_passes, plan.threshold)
+    return repeat_counts(found, *rule, seed=seed, domain="d")
+
+
+@given(numbers, st.integers(0, 50_000), st.integers(0, 2**63 - 1))
+def test_no_other_threshold_comes_nearer(
+    lengths: list[tuple[int, bool]], target: int, seed: int
+) -> None:
+    plan, tokens, found = _plan(lengths, target, seed)
+    counts = _counts(plan, found, len(lengths), seed)
+    assert plan.planned_tokens == int((counts * tokens).sum())
+    assert plan.planned_documents == int(counts.sum())
+    assert plan.extra_documents == int((counts - plan.full_passes).sum())
+    for threshold in range(len(lengths) + 1):
+        rule = (len(lengths), plan.full_passes, threshold)
+        other = int((repeat_counts(found, *rule, seed=seed, domain="d") * tokens).sum())
         assert abs(plan.planned_tokens - target) <= abs(other - target)
 
 
-@given(counts, st.integers(0, 20_000), st.integers(0, 20_000))
-def test_a_larger_target_only_adds_readings(lengths: list[int], one: int, other: int) -> None:
-    tokens = np.array(lengths, dtype=np.int64)
+@given(numbers, st.integers(0, 20_000), st.integers(0, 20_000))
+def test_a_larger_target_only_adds_readings(
+    lengths: list[tuple[int, bool]], one: int, other: int
+) -> None:
     low, high = (
-        plan_domain(tokens, target, seed=1, domain="d").repeat_counts
-        for target in sorted((one, other))
+        _counts(plan, found, len(lengths), 1)
+        for plan, _, found in (_plan(lengths, target, 1) for target in sorted((one, other)))
     )
     assert (low <= high).all()
+
+
+@given(st.integers(1, 10**10), st.integers(1, 10**4), st.integers(0, 3 * 10**14))
+def test_an_expected_plan_is_arithmetic_and_within_a_document(
+    records: int, mean: int, target: int
+) -> None:
+    plan = plan_expected(records, records * mean, records, target)
+    assert abs(plan.planned_tokens - target) <= mean
+    assert plan.planned_documents == plan.full_passes * records + plan.threshold
+    assert not plan.measured
+    more = plan_expected(records, records * mean, records, target + 1)
+    assert (more.full_passes, more.threshold) >= (plan.full_passes, plan.threshold)
+
+
+def test_an_expected_plan_of_equal_documents_is_what_is_counted() -> None:
+    tokens = np.full(1000, 7)
+    counted = plan_measured(np.arange(1000), tokens, 1000, 9123, seed=0, domain="d")
+    expected = plan_expected(1000, 7000, 1000, 9123)
+    assert counted.planned_tokens == expected.planned_tokens
+    assert counted.planned_documents == expected.planned_documents

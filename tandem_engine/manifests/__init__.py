@@ -1,0 +1,1 @@
+"""Resampling manifests: which documents a trainer reads, and how often."""
