@@ -11,15 +11,19 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from client import compare_command, display
+from client import compare_command, display, manifest_commands
 from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
 from client.http import FINAL_STATES, TandemClient
 from client.local import NotConfiguredError, default_data_dir, find_connection
 from client.specs import SpecFileError, read_comparison, read_request
+from tandem_engine.errors import TandemError
 
 app = typer.Typer(
     help="Learn how to mix training data.", no_args_is_help=True, pretty_exceptions_enable=False
 )
+
+app.add_typer(manifest_commands.app, name="manifest")
+app.command()(manifest_commands.materialise)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, `job_...`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -41,6 +45,9 @@ def main() -> None:
         SpecFileError,
     ) as error:
         sys.stderr.write(f"tandem: {error}\n")
+        sys.exit(1)
+    except TandemError as error:
+        sys.stderr.write(f"tandem: {error.message}\n{error.hint}\n")
         sys.exit(1)
 
 
@@ -164,23 +171,6 @@ def mixture(job_id: JobId, *, as_json: AsJson = False) -> None:
         _print_json(learned)
     else:
         Console().print(display.mixture_view(learned))
-
-
-@app.command()
-def manifest(
-    job_id: JobId,
-    out: Annotated[Path, typer.Option(help="Folder for the manifest's files.", metavar="DIR")],
-    *,
-    as_json: AsJson = False,
-) -> None:
-    """Download the resampling manifest, checked against its checksums."""
-    with _client() as client:
-        written = client.download_manifest(job_id, out)
-    if as_json:
-        _print_json({"files": [str(path) for path in written]})
-    else:
-        for path in written:
-            print(path)
 
 
 @app.command()

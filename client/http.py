@@ -170,25 +170,38 @@ class TandemClient(ComparisonCalls):
         """Return the head of the resampling manifest."""
         return self._json("GET", _path(job_id, "manifest"))
 
-    def download_manifest(self, job_id: str, folder: Path) -> list[Path]:
-        """Fetch the manifest and its files into `folder`, checked against their checksums.
+    def download_manifest(self, job_id: str, folder: Path | None = None) -> tuple[Path, list[Path]]:
+        """Fetch the manifest and its files, checked against their checksums.
+
+        Args:
+            job_id: The job.
+            folder: Where to; default: `manifest-` and the start of its checksum, here.
+
+        Returns:
+            The folder, and the files in it, the head first.
 
         Raises:
             ManifestDamagedError: a file is not what the manifest says; it is not kept.
         """
         head = self._request("GET", _path(job_id, "manifest")).content
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder is None:
+            folder = Path(f"manifest-{hashlib.sha256(head).hexdigest()[:12]}")
         written = []
         for entry in json.loads(head)["files"]:
-            name = PurePosixPath(entry["path"]).name
-            content = self._request("GET", _path(job_id, f"manifest/files/{name}")).content
+            name = PurePosixPath(entry["path"])
+            if name.is_absolute() or ".." in name.parts:
+                raise ManifestDamagedError(f"the manifest names {name}, which leads out of it")
+            url = _path(job_id, f"manifest/files/{quote(str(name))}")
+            content = self._request("GET", url).content
             if hashlib.sha256(content).hexdigest() != entry["sha256"]:
                 raise ManifestDamagedError(
                     f"{name} does not have the checksum {entry['sha256']}; download it again"
                 )
-            written.append(write_whole(folder / name, content))
+            place = folder / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            written.append(write_whole(place, content))
         # The head comes last: where it lies, all that it names lies beside it.
-        return [write_whole(folder / "manifest.json", head), *written]
+        return folder, [write_whole(folder / "manifest.json", head), *written]
 
     def events(self, job_id: str, *, after: int = 0) -> list[Json]:
         """Return all events of a job after sequence number `after`."""

@@ -61,6 +61,12 @@ class DatasetEmptyError(TandemError):
     code = "dataset_empty"
 
 
+class ManifestDamagedError(TandemError):
+    """A manifest is not what its checksums say, or its sources are not what they were."""
+
+    code = "manifest_damaged"
+
+
 class DomainTooSmallError(TandemError):
     """A domain is too small to split into train, validation and test sequences."""
 

@@ -1,6 +1,7 @@
 """The manifest of a job: its head and its Parquet files."""
 
 import json
+from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -40,7 +41,7 @@ _PROBLEMS = documented(
     DatabaseUnavailableError,
 )
 _EXAMPLE = {
-    "schema_version": 1,
+    "schema_version": 2,
     "method": "tandem",
     "unit": "tokens",
     "target_tokens": 1_000_000,
@@ -48,7 +49,7 @@ _EXAMPLE = {
     "documents": "train",
     "seed": 0,
     "domains": [{"domain": "code", "share": 0.6, "epochs": 1.2}],
-    "files": [{"path": "documents.parquet", "sha256": "2c26b46b...", "rows": 4177, "bytes": 51234}],
+    "files": [{"path": "domains.parquet", "sha256": "2c26b46b...", "rows": 4177, "bytes": 51234}],
 }
 
 
@@ -83,12 +84,12 @@ def head(
 
 
 @router.get(
-    "/{job_id}/manifest/files/{name}",
+    "/{job_id}/manifest/files/{name:path}",
     response_class=Response,
     summary="Read a file of the manifest",
     responses={
         200: {
-            "description": "A Parquet file; `ETag` is its sha256.",
+            "description": "The file, most of them Parquet; `ETag` is its sha256.",
             "content": {_PARQUET: {"schema": {"type": "string", "format": "binary"}}},
         },
         304: NOT_MODIFIED,
@@ -104,12 +105,12 @@ def file(
         Path(
             max_length=200,
             description="`path` of an entry of the manifest's `files`.",
-            examples=["documents.parquet"],
+            examples=["domains.parquet"],
         ),
     ],
     if_none_match: IfNoneMatchDep = None,
 ) -> Response:
-    """Read a Parquet file of the plan: which document is read how often, or the domains."""
+    """Read a file of the manifest: domains, source files, documents, Croissant, dataset card."""
     with unit_of_work(context.sessions) as work:
         manifest = _find(work.session, caller, job_id)
     files = {entry["path"]: entry for entry in json.loads(_read_head(context, manifest))["files"]}
@@ -121,7 +122,14 @@ def file(
         return not_modified(etag)
     path = context.store.path(job_id, manifest.path, name)
     headers = {"ETag": etag, "Cache-Control": _CACHE}
-    return FileResponse(path, headers=headers, media_type=_PARQUET, filename=name)
+    return FileResponse(
+        path, headers=headers, media_type=_media_type(name), filename=PurePosixPath(name).name
+    )
+
+
+def _media_type(name: str) -> str:
+    kinds = {".parquet": _PARQUET, ".json": "application/json", ".md": "text/markdown"}
+    return kinds.get(PurePosixPath(name).suffix, "application/octet-stream")
 
 
 def _find(session: Session, caller: Caller, job_id: str) -> Manifest:

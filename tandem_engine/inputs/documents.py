@@ -7,7 +7,7 @@ only whitespace are left out and keep their number. Line and record numbers in m
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +51,8 @@ class Document:
     """Turns of a conversation; empty for a text."""
     choices: tuple[str, ...] = ()
     """Completions that a multiple-choice record offers."""
+    record: Mapping[str, Any] | None = None
+    """The whole record of a conversation, as far as it was read."""
     tokens: npt.NDArray[np.integer[Any]] | None = None
     """Ids of a document that was tokenised before, shape (n,)."""
 
@@ -166,4 +168,4 @@ def _document(file: SourceFile, row: Row) -> Document | None:
     text = "\n".join(message.content for message in found.messages)
     if not text.strip():
         return None
-    return Document(file.uri, row.index, text, found.messages, found.choices)
+    return Document(file.uri, row.index, text, found.messages, found.choices, record)

@@ -193,7 +193,7 @@ def _manifest(files: dict[str, bytes], *, damage: bool = False) -> list[httpx.Re
 
 def test_a_manifest_is_downloaded_with_its_files(tmp_path: Path) -> None:
     service = Service(*_manifest({"domains.parquet": b"PAR1", "documents.parquet": b"PAR1PAR1"}))
-    written = service.client().download_manifest("job_1", tmp_path / "new" / "folder")
+    _, written = service.client().download_manifest("job_1", tmp_path / "new" / "folder")
     names = sorted(path.name for path in written)
     assert names == ["documents.parquet", "domains.parquet", "manifest.json"]
     assert (tmp_path / "new" / "folder" / "documents.parquet").read_bytes() == b"PAR1PAR1"
@@ -208,9 +208,9 @@ def test_a_damaged_file_of_a_manifest_is_not_kept(tmp_path: Path) -> None:
 
 def test_a_manifest_cannot_write_outside_its_folder(tmp_path: Path) -> None:
     service = Service(*_manifest({"../../evil.parquet": b"PAR1"}))
-    service.client().download_manifest("job_1", tmp_path / "a" / "b")
-    assert not (tmp_path / "evil.parquet").exists()
-    assert (tmp_path / "a" / "b" / "evil.parquet").exists()
+    with pytest.raises(ManifestDamagedError, match="evil"):
+        service.client().download_manifest("job_1", tmp_path / "a" / "b")
+    assert not list(tmp_path.rglob("evil.parquet"))
 
 
 def test_events_are_read_to_the_last_page() -> None:
