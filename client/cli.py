@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from client import compare_command, display, manifest_commands
+from client import compare_command, display, export_command, manifest_commands
 from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
 from client.http import FINAL_STATES, TandemClient
 from client.local import NotConfiguredError, default_data_dir, find_connection
@@ -24,6 +24,7 @@ app = typer.Typer(
 
 app.add_typer(manifest_commands.app, name="manifest")
 app.command()(manifest_commands.materialise)
+app.command()(export_command.export)
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, `job_...`.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

@@ -166,6 +166,10 @@ class TandemClient(ComparisonCalls):
         """Return the learned mixture and its verdict."""
         return self._json("GET", _path(job_id, "mixture"))
 
+    def export(self, job_id: str, format_: str, options: Mapping[str, Any]) -> Json:
+        """Return the mixture in a trainer's format: its files, how to use them, warnings."""
+        return self._json("GET", _path(job_id, f"exports/{quote(format_)}"), params=options)
+
     def manifest(self, job_id: str) -> Json:
         """Return the head of the resampling manifest."""
         return self._json("GET", _path(job_id, "manifest"))

@@ -102,6 +102,14 @@ class ManifestNotReadyError(ServiceError):
     title = "The manifest is not ready"
 
 
+class ExportRefusedError(ServiceError):
+    """A trainer cannot be given the mixture in a way that keeps it."""
+
+    status_code = 409
+    code = "export_refused"
+    title = "The mixture cannot be exported so"
+
+
 class ArtifactGoneError(ServiceError):
     """A file that the job wrote is no longer there, or is not the one it wrote."""
 

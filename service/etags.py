@@ -25,8 +25,17 @@ def not_modified(etag: str) -> Response:
 
 def tagged_json(content: bytes, if_none_match: str | None) -> Response:
     """Return JSON with a strong tag, or 304."""
+    return tagged(content, if_none_match, "application/json")
+
+
+def tagged(
+    content: bytes, if_none_match: str | None, media_type: str, *, filename: str | None = None
+) -> Response:
+    """Return content with a strong tag, or 304; `filename` is what a browser would save it as."""
     etag = strong_etag(content)
     if is_current(etag, if_none_match):
         return not_modified(etag)
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    return Response(content, headers=headers, media_type="application/json")
+    if filename is not None:
+        headers["Content-Disposition"] = f'inline; filename="{filename}"'
+    return Response(content, headers=headers, media_type=media_type)

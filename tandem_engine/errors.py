@@ -67,6 +67,12 @@ class ManifestDamagedError(TandemError):
     code = "manifest_damaged"
 
 
+class ExportRefusedError(TandemError):
+    """A trainer cannot be given the mixture in a way that keeps it."""
+
+    code = "export_refused"
+
+
 class DomainTooSmallError(TandemError):
     """A domain is too small to split into train, validation and test sequences."""
 

@@ -30,6 +30,7 @@ from tandem_engine.files import write_text
 from tandem_engine.flops import per_trained_token
 from tandem_engine.free_rules import free_rules
 from tandem_engine.inputs.access import EVERYWHERE, Access
+from tandem_engine.manifests.measure import measure_job
 from tandem_engine.manifests.write import write_manifest
 from tandem_engine.models.causal_lm import build_model
 from tandem_engine.presets import resolve
@@ -76,9 +77,11 @@ def run_job(
 
     corpus = load_corpus(spec, cache or out / "cache", on_progress, access)
     emit(DomainsRecord(domains=[domain.statistics for domain in corpus.domains]))
+    # Before the learning: a tokenizer that cannot be loaded must not be found out hours later.
+    lengths = measure_job(corpus, spec, access)
     with translated_memory_errors():
         job = _Job(spec, out, corpus, device, emit=emit, attempt=attempt, stop=stop)
-        return job.run()
+        return job.run(lengths)
 
 
 class _Job:
@@ -106,7 +109,7 @@ class _Job:
             scored_records(corpus, spec)
         self._seconds = {"learning": 0.0, "evaluating": 0.0}
 
-    def run(self) -> ResultRecord:
+    def run(self, consumer_lengths: Sequence[dict[str, Any]] = ()) -> ResultRecord:
         restored = self._store.restore()
         stage_two_state: dict[str, Any] | None = None
         if restored is not None:
@@ -121,7 +124,7 @@ class _Job:
                 self._emit(point)
         self._learn()
         self._evaluate(stage_two_state)
-        return self._finish()
+        return self._finish(consumer_lengths)
 
     def _learn(self) -> None:
         self._emit(PhaseRecord(phase="learning", total_units=self._stage_one.total_episodes))
@@ -154,7 +157,7 @@ class _Job:
         self._tick("evaluating")
         self._checkpoint()
 
-    def _finish(self) -> ResultRecord:
+    def _finish(self, consumer_lengths: Sequence[dict[str, Any]]) -> ResultRecord:
         self._emit(PhaseRecord(phase="finalizing"))
         stage_one = self._stage_one
         mixture = stage_one.result()
@@ -187,6 +190,7 @@ class _Job:
                 mixture.alpha,
                 self._spec,
                 method=self._spec.method.kind,
+                consumer_lengths=consumer_lengths,
             ),
             episodes=len(stage_one.points),
             steps=stage_one.points[-1].step,

@@ -5,12 +5,12 @@ from pathlib import PurePosixPath
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from sqlalchemy.orm import Session
 from starlette.responses import FileResponse, Response
 
+from service.artifacts.manifests import find_job_manifest
 from service.context import Context
 from service.db.session import unit_of_work
-from service.dependencies import Caller, CallerDep, ContextDep, IfNoneMatchDep
+from service.dependencies import CallerDep, ContextDep, IfNoneMatchDep
 from service.errors import (
     ArtifactGoneError,
     DatabaseUnavailableError,
@@ -22,8 +22,6 @@ from service.errors import (
 from service.etags import is_current, not_modified
 from service.jobs.models import Manifest
 from service.jobs.paths import NOT_MODIFIED, JobIdPath
-from service.jobs.repository.trajectory import find_manifest
-from service.jobs.service import get_job
 from service.problems import documented
 
 router = APIRouter(prefix="/v1/jobs", tags=["manifest"])
@@ -74,7 +72,7 @@ def head(
     `files` lists the Parquet files; read them at `manifest/files/{name}`.
     """
     with unit_of_work(context.sessions) as work:
-        manifest = _find(work.session, caller, job_id)
+        manifest = find_job_manifest(work.session, caller, job_id)
     etag = f'"{manifest.sha256}"'
     if is_current(etag, if_none_match):
         return not_modified(etag)
@@ -112,7 +110,7 @@ def file(
 ) -> Response:
     """Read a file of the manifest: domains, source files, documents, Croissant, dataset card."""
     with unit_of_work(context.sessions) as work:
-        manifest = _find(work.session, caller, job_id)
+        manifest = find_job_manifest(work.session, caller, job_id)
     files = {entry["path"]: entry for entry in json.loads(_read_head(context, manifest))["files"]}
     # Only what the manifest lists is served, so a name cannot lead anywhere else.
     if name not in files:
@@ -130,16 +128,6 @@ def file(
 def _media_type(name: str) -> str:
     kinds = {".parquet": _PARQUET, ".json": "application/json", ".md": "text/markdown"}
     return kinds.get(PurePosixPath(name).suffix, "application/octet-stream")
-
-
-def _find(session: Session, caller: Caller, job_id: str) -> Manifest:
-    job = get_job(session, caller, job_id)
-    manifest = find_manifest(session, job.id)
-    if manifest is None:
-        raise ManifestNotReadyError(
-            f"the job is {job.state}; the manifest is there when it has succeeded"
-        )
-    return manifest
 
 
 def _read_head(context: Context, manifest: Manifest) -> bytes:

@@ -114,6 +114,9 @@ def inspect(
         parts = 2 if isinstance(source, TargetSpec) else 3
         problems += _inspect_source(source, where, _Seen(row_tokens, parts), access)
     problems += inspect_tokenizer(spec.tokenizer, access, place)
+    if spec.manifest.consumer is not None:
+        trainer = spec.manifest.consumer.tokenizer
+        problems += inspect_tokenizer(trainer, access, f"{place}/manifest/consumer")
     problems += inspect_model(spec.model, access, place)
     return problems
 

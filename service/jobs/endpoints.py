@@ -1,4 +1,4 @@
-"""Jobs: create, list, read, cancel, events, mixture."""
+"""Jobs: create, list, read, cancel, events."""
 
 from typing import Annotated
 
@@ -13,7 +13,6 @@ from service.errors import (
     InvalidCursorError,
     InvalidStateError,
     MalformedRequestError,
-    MixtureNotReadyError,
     NotFoundError,
     PayloadTooLargeError,
     UnauthorizedError,
@@ -24,7 +23,6 @@ from service.idempotency import IdempotencyKeyDep
 from service.jobs import service
 from service.jobs.creation import create_job
 from service.jobs.lifecycle import JobState
-from service.jobs.mixture_schemas import MixtureRead, read_mixture
 from service.jobs.paths import NOT_MODIFIED, JobIdPath, json_example
 from service.jobs.repository.events import list_events
 from service.jobs.repository.jobs import list_jobs
@@ -191,23 +189,3 @@ def events(
         has_more=len(rows) > size,
     )
     return Response(page.model_dump_json(), media_type="application/json")
-
-
-@router.get(
-    "/{job_id}/mixture",
-    response_model=MixtureRead,
-    summary="Read the learned mixture",
-    responses={
-        200: json_example(MixtureRead, "Shares of tokens per domain."),
-        304: NOT_MODIFIED,
-        **documented(NotFoundError, MixtureNotReadyError, *_ALWAYS),
-    },
-)
-def mixture(
-    context: ContextDep, caller: CallerDep, job_id: JobIdPath, if_none_match: IfNoneMatchDep = None
-) -> Response:
-    """Read the result by domain name, with the verdict on whether it beats the free rules."""
-    with unit_of_work(context.sessions) as work:
-        job = service.get_job(work.session, caller, job_id)
-    found = read_mixture(job.id, service.get_result(job))
-    return tagged_json(found.model_dump_json().encode(), if_none_match)

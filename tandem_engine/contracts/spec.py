@@ -22,6 +22,29 @@ from tandem_engine.contracts.training import LearningSpec, TrainingSpec
 Scenario = Literal["data_abundant", "data_restricted", "sft"]
 
 
+class ConsumerSpec(Contract):
+    """The trainer that will read the mixture, where it counts tokens in its own way."""
+
+    tokenizer: TokenizerSpec = Field(
+        description="Its tokenizer, of the kind `huggingface` or `bytes`.",
+        examples=[{"kind": "huggingface", "path": "allenai/dolma2-tokenizer"}],
+    )
+    documents: Annotated[int, Field(ge=1, le=10**6)] = Field(
+        default=1000,
+        description="Documents per domain that are drawn at random and counted.",
+        examples=[1000],
+    )
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _is_there_already(cls, tokenizer: TokenizerSpec) -> TokenizerSpec:
+        if tokenizer.kind == "bpe":
+            raise ValueError(
+                "the trainer's tokenizer is there already: give kind `huggingface` and its path"
+            )
+        return tokenizer
+
+
 class ManifestSpec(Contract):
     """The resampling plan that a trainer loads."""
 
@@ -41,6 +64,12 @@ class ManifestSpec(Contract):
         description="Whether each document that is read gets a row of its own; `auto`: up to "
         "100 million. Without, `tandem manifest expand` makes the rows of any file.",
         examples=["auto"],
+    )
+    consumer: ConsumerSpec | None = Field(
+        default=None,
+        description="Tokenizer of the trainer that the mixture is for: exports then count its "
+        "tokens when they turn shares of tokens into shares of documents. null: the job's own.",
+        examples=[None],
     )
 
 

@@ -307,7 +307,7 @@ def _head(
 ) -> dict[str, Any]:
     sources = {
         inventory.name: inventory.source.model_dump(
-            include={"format", "text_field", "records", "token_dtype"}
+            include={"format", "text_field", "records", "token_dtype", "maximum_epochs"}
         )
         for inventory in inventories
         if inventory.source is not None
