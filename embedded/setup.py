@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from embedded.server_files import EmbeddedServerError, read_or_create_secret, write_private
+from tandem_engine.contracts.uris import SCHEMES
 
 _HTTP_SECONDS = 5.0
 
@@ -21,6 +22,8 @@ def environment(root: Path, database_url: str, redis_url: str) -> dict[str, str]
         "TANDEM_DATA_DIR": str(root),
         "TANDEM_KEY_PEPPER": os.environ.get("TANDEM_KEY_PEPPER")
         or read_or_create_secret(root / "key_pepper"),
+        # Whoever runs this on a machine of their own may call any host from it anyway.
+        "TANDEM_URI_SCHEMES": os.environ.get("TANDEM_URI_SCHEMES") or ",".join(SCHEMES),
     }
     return dict(os.environ) | settings
 

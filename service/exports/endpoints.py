@@ -67,7 +67,7 @@ def mixture(
     if query.format is None:
         with unit_of_work(context.sessions) as work:
             job = service.get_job(work.session, caller, job_id)
-        found = read_mixture(job.id, service.get_result(job))
+        found = read_mixture(job.id, job.spec, service.get_result(job))
         return tagged_json(found.model_dump_json().encode(), if_none_match)
     with unit_of_work(context.sessions) as work:
         manifest = find_job_manifest(work.session, caller, job_id)

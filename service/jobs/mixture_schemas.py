@@ -1,6 +1,6 @@
 """The learned mixture by domain name, in the units that trainers want it in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
@@ -18,8 +18,10 @@ class MixtureRead(BaseModel):
         default="mixture", description="Kind of this object.", examples=["mixture"]
     )
     job_id: str = Field(description="The job.", examples=["job_01jd8v5m3k2f7q9x4w6z0abcde"])
-    unit: Literal["tokens"] = Field(
-        default="tokens", description="What the shares are shares of.", examples=["tokens"]
+    unit: Literal["tokens", "response_tokens"] = Field(
+        description="What the shares are shares of; in the scenario `sft` of the tokens of "
+        "responses, which bear the loss.",
+        examples=["tokens"],
     )
     shares: dict[str, float] = Field(
         description="The result: share of tokens per domain, sums to 1.",
@@ -57,8 +59,8 @@ class MixtureRead(BaseModel):
     )
     document_shares: dict[str, float] | None = Field(
         description="Share of documents per domain that gives `shares` of tokens, by the mean "
-        "length of its train documents: for trainers that draw documents. Null in results of "
-        "older releases.",
+        "length of its train documents: for trainers that draw documents (`?format=` counts as a "
+        "given trainer does). Null in results of older releases.",
         examples=[{"code": 0.35, "manuals": 0.65}],
     )
     target_tokens: dict[str, int] | None = Field(
@@ -69,14 +71,17 @@ class MixtureRead(BaseModel):
         description="Passes over each domain's train part that `target_tokens` take.",
         examples=[{"code": 0.8, "manuals": 2.4}],
     )
+    maximum_epochs: dict[str, float] = Field(
+        description="Caps on passes, of the domains that have one.", examples=[{"code": 4.0}]
+    )
     unconstrained: dict[str, float] | None = Field(
         description="Learned without the bounds on shares; null when that was not asked for.",
         examples=[{"code": 0.7, "manuals": 0.3}],
     )
 
 
-def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
-    """Return the mixture of a result by domain name."""
+def read_mixture(job_id: str, spec: Mapping[str, Any], result: ResultRead) -> MixtureRead:
+    """Return the mixture of a result by domain name, with what its specification says of it."""
     mixture = result.mixture
 
     def named(values: Sequence[Value]) -> dict[str, Value]:
@@ -84,6 +89,12 @@ def read_mixture(job_id: str, result: ResultRead) -> MixtureRead:
 
     return MixtureRead(
         job_id=job_id,
+        unit="response_tokens" if spec["scenario"] == "sft" else "tokens",
+        maximum_epochs={
+            domain["name"]: domain["maximum_epochs"]
+            for domain in spec["domains"]
+            if domain.get("maximum_epochs") is not None
+        },
         shares=named(mixture.alpha),
         trajectory_mean=named(mixture.trajectory_mean),
         last=named(mixture.last),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from tandem_engine.data.chat import ChatTemplateError, pieces_of
 from tandem_engine.data.examples import Ids, unlearned
@@ -45,11 +46,15 @@ def encode_tokens(document: Document, tokenizer: Tokenizer, file: SourceFile) ->
 def encode_conversation(document: Document, tokenizer: Tokenizer, file: SourceFile) -> Ids:
     """Return the coded ids of a conversation, as long as it is.
 
-    End-of-text follows the last response, unless the template has written it already.
+    What is learned is what the template marks (`{% generation %}`), or, where it has no marks, what
+    it adds for a response. End-of-text follows the last response, unless it is there already.
 
     Raises:
         DatasetMalformedError: the chat template cannot render the conversation piece by piece.
     """
+    marked = tokenizer.encode_marked(document.messages)
+    if marked is not None:
+        return _coded(*marked, tokenizer.end_of_text)
     try:
         pieces = pieces_of(document.messages, tokenizer.chat_template)
     except ChatTemplateError as error:
@@ -66,3 +71,17 @@ def encode_conversation(document: Document, tokenizer: Tokenizer, file: SourceFi
     if pieces and not tokenizer.ends(pieces[-1].text):
         parts.append(np.array([tokenizer.end_of_text], dtype=np.int32))
     return np.concatenate(parts)
+
+
+def _coded(ids: TokenArray, learned: npt.NDArray[np.bool_], end_of_text: int) -> Ids:
+    """Return coded ids up to the last token that is learned."""
+    if not learned.any():
+        return np.empty(0, dtype=np.int32)
+    end = int(np.flatnonzero(learned)[-1]) + 1
+    whole = ids[:end].astype(np.int32)
+    coded = np.where(learned[:end], whole, unlearned(whole)).astype(np.int32)
+    read = np.flatnonzero(~learned[:end])
+    last_response = whole[int(read[-1]) + 1 if read.size else 0 :]
+    if end_of_text in last_response:
+        return coded
+    return np.append(coded, np.int32(end_of_text))

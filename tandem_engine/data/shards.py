@@ -36,7 +36,7 @@ SHARD_DTYPE = np.dtype(
 )
 OnBytes = Callable[[int], None]
 
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 _DOCUMENTS, _TOKENS, _FACTS = "documents.npy", "tokens.bin", "facts.json"
 _BATCH_DOCUMENTS = 512
 _BATCH_CHARACTERS = 1 << 22

@@ -5,6 +5,7 @@ A tokenizer never adds special tokens; packing puts the end-of-text token after 
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,8 @@ from tandem_engine.contracts.models import TokenizerSpec
 from tandem_engine.data.chat import ChatTemplate, plain_template
 from tandem_engine.errors import InvalidSpecError
 from tandem_engine.pretrained import load_pretrained
+
+_MARKS = re.compile(r"\{%-?\s*generation\b")
 
 TokenArray = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
@@ -51,6 +54,15 @@ class Tokenizer(Protocol):
 
     def encode_batch(self, texts: Sequence[str]) -> list[TokenArray]:
         """Return the tokens of each text, without end-of-text."""
+        ...
+
+    def encode_marked(
+        self, messages: Sequence[Message]
+    ) -> tuple[TokenArray, npt.NDArray[np.bool_]] | None:
+        """Return ids and which of them the chat template marks as an assistant's, of same shape.
+
+        None where the template has no marks (`{% generation %}`).
+        """
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -95,6 +107,13 @@ class ByteTokenizer:
         return [
             np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.uint16) for text in texts
         ]
+
+    def encode_marked(
+        self,
+        messages: Sequence[Message],  # noqa: ARG002 - as the protocol says
+    ) -> None:
+        """Return None: the plain template has no marks."""
+        return
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of bytes; what is not UTF-8 becomes the replacement character."""
@@ -162,6 +181,18 @@ class HuggingFaceTokenizer:
         dtype = token_dtype(self.vocabulary_size)
         return [np.asarray(ids, dtype=dtype) for ids in encoded["input_ids"]]
 
+    def encode_marked(
+        self, messages: Sequence[Message]
+    ) -> tuple[TokenArray, npt.NDArray[np.bool_]] | None:
+        """Return ids and mask as `apply_chat_template` gives them, or None without marks."""
+        if not _MARKS.search(self._tokenizer.chat_template or ""):
+            return None
+        found = self._tokenizer.apply_chat_template(
+            _turns(messages), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        ids = np.asarray(found["input_ids"], dtype=token_dtype(self.vocabulary_size))
+        return ids, np.asarray(found["assistant_masks"], dtype=np.bool_)
+
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of ids, without special tokens."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
@@ -173,8 +204,12 @@ class HuggingFaceTokenizer:
     def _render(self, messages: Sequence[Message], ask: bool) -> str:  # noqa: FBT001 - see ChatTemplate
         return str(
             self._tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in messages],
+                _turns(messages),
                 tokenize=False,
                 add_generation_prompt=ask,
             )
         )
+
+
+def _turns(messages: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": message.role, "content": message.content} for message in messages]

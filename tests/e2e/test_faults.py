@@ -228,7 +228,7 @@ def test_a_job_survives_a_stop_and_a_new_start_without_spending_an_attempt(
         assert (running_job, "succeeded") in states
         assert len(client.mixture(running_job)["shares"]) == 3
         client.download_manifest(running_job, system.data.parent / "manifest")
-    assert (system.data.parent / "manifest" / "documents.parquet").exists()
+    assert (system.data.parent / "manifest" / "domains.parquet").exists()
 
 
 def test_a_worker_killed_in_the_middle_of_a_comparison_costs_no_finished_cell(

@@ -108,9 +108,12 @@ def test_the_curl_session_submits_polls_and_downloads(checkout: Path) -> None:
     assert [int(row["step"]) for row in rows] == list(range(10, 81, 10))
 
     manifest = json.loads((checkout / "manifest.json").read_text(encoding="utf-8"))
-    documents = checkout / "documents.parquet"
-    entry = next(e for e in manifest["files"] if e["path"].endswith("documents.parquet"))
-    assert hashlib.sha256(documents.read_bytes()).hexdigest() == entry["sha256"]
-    table = pq.read_table(documents)
-    assert table.num_rows == entry["rows"]
-    assert set(table.column("domain").to_pylist()) <= {"prose", "code"}
+    domains = checkout / "domains.parquet"
+    entry = next(e for e in manifest["files"] if e["path"] == "domains.parquet")
+    assert hashlib.sha256(domains.read_bytes()).hexdigest() == entry["sha256"]
+    table = pq.read_table(domains).to_pylist()
+    assert {row["domain"]: row["share"] for row in table} == mixture["shares"]
+    blend = json.loads((checkout / "blend.json").read_text(encoding="utf-8"))["train"]
+    assert [float(weight) for weight in blend[::2]] == pytest.approx(
+        [mixture["shares"][name] for name in ("code", "prose")], abs=1e-9
+    )

@@ -8,6 +8,8 @@ import pytest
 
 from service.settings import Settings
 from tandem_engine.contracts.spec import JobSpec
+from tandem_engine.exports.registry import EXPORTERS
+from tandem_engine.manifests.permutation import permute_reference
 from tandem_engine.presets import PRESETS, resolve
 
 ROOT = Path(__file__).parents[2]
@@ -85,3 +87,23 @@ def test_the_session_reads_files_that_exist_and_names_each_once() -> None:
     assert len(files) > 10
     assert len(set(files)) == len(files)
     assert [name for name in files if not (ROOT / name).is_file()] == []
+
+
+def test_the_exports_page_lists_every_format_with_its_unit() -> None:
+    page = (ROOT / "docs" / "exports.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", page, re.MULTILINE))
+    assert rows == {name: exporter.counts for name, exporter in EXPORTERS.items()}
+    assert f"shows {len(EXPORTERS)} formats" in README
+
+
+def test_the_manifests_page_has_the_vectors_of_the_permutation() -> None:
+    page = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    vectors = re.findall(r"^\| (\d+) \| (\w+) \| (\d+) \| ([\d ]+) \|$", page, re.MULTILINE)
+    assert len(vectors) == 4
+    for seed, domain, size, places in vectors:
+        expected = [int(place) for place in places.split()]
+        found = [
+            permute_reference(index, int(size), seed=int(seed), domain=domain)
+            for index in range(len(expected))
+        ]
+        assert found == expected

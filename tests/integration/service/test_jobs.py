@@ -123,6 +123,7 @@ def test_a_job_that_succeeded_shows_result_and_mixture(api: Api) -> None:
         "document_shares": None,
         "target_tokens": None,
         "epochs": None,
+        "maximum_epochs": {},
         "unconstrained": {"code": 0.7, "manuals": 0.3},
     }
     tag = {"If-None-Match": mixture.headers["ETag"]}

@@ -1,7 +1,7 @@
 """The mixture of a result in the units that trainers want."""
 
 import pytest
-from support.jobs import result_record
+from support.jobs import job_spec, result_record
 
 from service.jobs.mixture_schemas import read_mixture
 from service.jobs.result_schemas import ResultRead
@@ -26,8 +26,9 @@ def statistics(name: str, *, documents: int, tokens: int) -> DomainStatistics:
     )
 
 
-def read(record: ResultRecord) -> dict[str, object]:
-    return read_mixture("job_1", ResultRead.model_validate(record.model_dump())).model_dump()
+def read(record: ResultRecord, **spec: object) -> dict[str, object]:
+    result = ResultRead.model_validate(record.model_dump())
+    return read_mixture("job_1", job_spec(**spec).model_dump(), result).model_dump()
 
 
 def test_documents_tokens_and_passes_follow_from_the_sizes_of_the_domains() -> None:
@@ -48,3 +49,14 @@ def test_a_result_without_sizes_has_shares_only() -> None:
     shown = read(result_record())
     assert shown["shares"] == {"code": 0.6, "manuals": 0.4}
     assert shown["document_shares"] is shown["target_tokens"] is shown["epochs"] is None
+
+
+def test_caps_and_the_unit_come_from_the_specification() -> None:
+    shown = read(result_record())
+    assert (shown["unit"], shown["maximum_epochs"]) == ("tokens", {})
+    domains = [
+        {"name": "code", "uris": ["/data/a.jsonl"], "records": "messages", "maximum_epochs": 3},
+        {"name": "manuals", "uris": ["/data/b.jsonl"], "records": "messages"},
+    ]
+    shown = read(result_record(), scenario="sft", domains=domains)
+    assert (shown["unit"], shown["maximum_epochs"]) == ("response_tokens", {"code": 3})
