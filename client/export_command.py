@@ -95,9 +95,11 @@ def export(
     # Beside the result, not in it: a script reads the names of the files.
     console = Console(stderr=True)
     for line in made["usage"]:
-        console.print(f"- {line}", markup=False, highlight=False)
+        console.print(f"- {line}", markup=False, highlight=False, soft_wrap=True)
     for line in made["warnings"]:
-        console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
+        console.print(
+            f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def _of_folder(
