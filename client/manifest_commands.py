@@ -143,7 +143,9 @@ def materialise(
     if as_json:
         _print(index)
     else:
-        print(f"{out}: {index['documents']} documents in {len(index['parts'])} files")
+        print(f"{out}: {index['documents']} documents in {len(index['parts'])} parts")
+        if index["left_out"]:
+            print(f"{index['left_out']} records of files that were only counted hold no document")
 
 
 def _range(written: str | None) -> tuple[int, int] | None:

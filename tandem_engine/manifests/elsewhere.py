@@ -31,8 +31,16 @@ def plan_elsewhere(
         rows: `auto`, `always` or `never`.
 
     Raises:
-        InvalidSpecError: mixture or inventory cannot be read, or name different domains.
+        InvalidSpecError: mixture or inventory cannot be read, or name different domains; or the
+            folder is there already.
     """
+    if out.exists():
+        raise InvalidSpecError(
+            f"{out} is there already",
+            field="out",
+            value=out,
+            hint="give a new folder, or remove this one",
+        )
     if rows not in {"auto", "always", "never"}:
         raise InvalidSpecError(
             f"rows is {rows!r}", field="rows", value=rows, hint="use auto, always or never"
@@ -77,7 +85,8 @@ def _read_mixture(path: Path) -> tuple[dict[str, float], str]:
             hint='write {"code": 0.6, "manuals": 0.4}, or use what `tandem mixture --json` prints',
         ) from error
     total = sum(shares.values())
-    if not shares or min(shares.values()) < 0 or abs(total - 1) > _TOLERANCE:
+    # Turned round so that NaN, which JSON readers take, is refused too.
+    if not all(share >= 0 for share in shares.values()) or not abs(total - 1) <= _TOLERANCE:
         raise InvalidSpecError(
             f"the shares sum to {total:.6g}",
             field="mixture",

@@ -118,24 +118,24 @@ def write_documents(
             unknown, which are then 0.
     """
     writer = _Parts(folder, f"{DOCUMENTS_FOLDER}/domain={slug}")
-    known = documents if documents is not None else None
     for file in files:
-        if known is None:
+        if documents is None:
             for part in readings(rule, file, np.empty(0, dtype=np.int64)):
                 writer.write(part, np.zeros_like(part.indices))
             continue
-        low, high = np.searchsorted(known.numbers, [file.first, file.first + file.records])
+        low, high = np.searchsorted(documents.numbers, [file.first, file.first + file.records])
         for begin in range(low, high, _CHUNK):
             part_of = slice(begin, min(begin + _CHUNK, high))
-            counts = rule.counts(known.numbers[part_of])
+            counts = rule.counts(documents.numbers[part_of])
             read = counts > 0
-            indices = known.numbers[part_of][read] - file.first
-            writer.write(Readings(file.uri, indices, counts[read]), known.tokens[part_of][read])
+            indices = documents.numbers[part_of][read] - file.first
+            tokens = documents.tokens[part_of][read]
+            writer.write(Readings(file.uri, indices, counts[read]), tokens)
     return writer.close()
 
 
 class _Parts:
-    """Writes rows into files of at most `ROWS_PER_PART`; none without rows."""
+    """Writes rows into files of `ROWS_PER_PART`, and up to a chunk more; none without rows."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self._folder, self._name = folder, name
@@ -149,7 +149,7 @@ class _Parts:
         if self._rows >= ROWS_PER_PART:
             self._next()
         columns = [
-            pa.array([part.uri] * len(part.indices), pa.string()),
+            pa.repeat(part.uri, len(part.indices)),
             pa.array(part.indices),
             pa.array(part.counts.astype(np.int32)),
             pa.array(tokens),

@@ -133,7 +133,8 @@ def read_inventory(path: Path) -> list[DomainInventory]:
     Raises:
         InvalidSpecError: a column is missing, a count is not positive, or a file stands twice.
     """
-    table = pq.read_table(path)
+    # A folder of the path named `domain=x` must not become a column.
+    table = pq.read_table(path, partitioning=None)
     missing = {"domain", "source_uri", "records", "tokens"} - set(table.column_names)
     if missing:
         raise _wrong(path, f"lacks the columns {', '.join(sorted(missing))}")

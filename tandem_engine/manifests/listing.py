@@ -85,8 +85,8 @@ def _tables(manifest: Manifest, files: Sequence[ListedFile]) -> Iterator[pa.Tabl
         for part in readings(rule, file.records, manifest.excluded(file)):
             count = len(part.indices)
             columns = [
-                pa.array([file.domain] * count, pa.string()),
-                pa.array([part.uri] * count, pa.string()),
+                pa.repeat(file.domain, count),
+                pa.repeat(part.uri, count),
                 pa.array(part.indices),
                 pa.array(part.counts.astype("int32")),
             ]

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from tandem_engine.contracts.domains import DomainSpec
 from tandem_engine.errors import InvalidSpecError, ManifestDamagedError
@@ -32,7 +33,10 @@ class ListedFile:
     records: FileRecords
     fingerprint: str | None
     format: str | None
+    compression: str | None
     bytes: int | None
+    measured: bool
+    """Whether the domain's documents were read one by one when the manifest was written."""
     planned_share: float
     """Readings of the domain per record, on average."""
 
@@ -50,8 +54,8 @@ class Manifest:
         self.folder = folder
         try:
             head = json.loads((folder / HEAD_FILE).read_bytes())
-            version, selector = head["schema_version"], head["selector"]
-        except (OSError, ValueError, KeyError) as error:
+            version, selector = head["schema_version"], head.get("selector")
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidSpecError(
                 f"{folder} holds no manifest: {error}",
                 field="manifest",
@@ -82,9 +86,9 @@ class Manifest:
     @cached_property
     def files(self) -> list[ListedFile]:
         """All source files, by domain and URI."""
+        domains = {row["domain"]: row for row in self.head["domains"]}
         planned = {
-            row["domain"]: row["planned_documents"] / max(1, row["records"])
-            for row in self.head["domains"]
+            name: row["planned_documents"] / max(1, row["records"]) for name, row in domains.items()
         }
         return [
             ListedFile(
@@ -92,10 +96,12 @@ class Manifest:
                 records=FileRecords(row["source_uri"], row["first_record"], row["records"]),
                 fingerprint=row["fingerprint"],
                 format=row["format"],
+                compression=row["compression"],
                 bytes=row["bytes"],
+                measured=domains[row["domain"]]["measured"],
                 planned_share=planned[row["domain"]],
             )
-            for row in pq.read_table(self.folder / SHARDS_FILE).to_pylist()
+            for row in pq.ParquetFile(self.folder / SHARDS_FILE).read().to_pylist()
         ]
 
     def excluded(self, file: ListedFile) -> npt.NDArray[np.int64]:
@@ -106,6 +112,7 @@ class Manifest:
         table = pq.read_table(
             self.folder / EXCLUDED_FILE,
             columns=["record"],
+            partitioning=None,  # the manifest may lie below a folder `domain=...`
             filters=(pc.field("domain") == file.domain)
             & (pc.field("record") >= first)
             & (pc.field("record") < first + records),
@@ -119,7 +126,16 @@ class Manifest:
             TandemError: it is not there any more, or it is not known how it is read.
         """
         settings = self.head["sources"].get(file.domain) or {"format": file.format or "auto"}
-        spec = DomainSpec(name=file.domain, uris=[file.records.uri], **settings)
+        try:
+            spec = DomainSpec(name=file.domain, uris=[file.records.uri], **settings)
+        except ValidationError as error:
+            said = "; ".join(one["msg"] for one in error.errors())
+            raise InvalidSpecError(
+                f"{file.records.uri} of {file.domain!r} cannot be read: {said}",
+                field="source_uri",
+                value=file.records.uri,
+                hint="plan again with absolute paths or URIs, and a format that is known",
+            ) from error
         (found,) = files_of(spec, file.records.uri, access)
         return found
 

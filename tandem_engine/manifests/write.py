@@ -286,14 +286,15 @@ def _length_rows(inventories: Sequence[DomainInventory]) -> Iterator[dict[str, A
     for inventory in inventories:
         if inventory.documents is None:
             continue
-        pairs = np.stack([inventory.documents.all_tokens, inventory.documents.tokens], axis=1)
-        found, counts = np.unique(pairs, axis=0, return_counts=True)
-        for (tokens, loss_tokens), documents in zip(found.tolist(), counts.tolist(), strict=True):
+        # One number per pair: rows of two are compared a hundred times slower.
+        pairs = (inventory.documents.all_tokens << 32) | inventory.documents.tokens
+        found, counts = np.unique(pairs, return_counts=True)
+        for pair, documents in zip(found.tolist(), counts.tolist(), strict=True):
             yield {
                 "domain": inventory.name,
                 "counted_by": "job",
-                "tokens": tokens,
-                "loss_tokens": loss_tokens,
+                "tokens": pair >> 32,
+                "loss_tokens": pair & (2**32 - 1),
                 "documents": documents,
             }
 

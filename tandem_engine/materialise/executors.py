@@ -61,5 +61,12 @@ class RayExecutor:
     def map(self, function: Callable[[Task], Done], tasks: Sequence[Task]) -> Iterator[Done]:
         """See `Executor`."""
         remote = self._ray.remote(function)
-        for reference in [remote.remote(task) for task in tasks]:
-            yield self._ray.get(reference)
+        references = [remote.remote(task) for task in tasks]
+        try:
+            for reference in references:
+                yield self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            for reference in references:
+                self._ray.cancel(reference)
+            # Our own error, not one that looks like it and prints a trace.
+            raise (error.cause or error) from None

@@ -1,0 +1,1 @@
+"""Speed and memory of planning a mixture and of writing its corpus."""
