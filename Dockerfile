@@ -23,7 +23,7 @@ COPY migrations ./migrations
 
 FROM build AS build-api
 # hadolint ignore=DL3013
-RUN pip install --no-cache-dir ".[remote,service]"
+RUN pip install --no-cache-dir --constraint constraints.txt ".[remote,service]"
 
 FROM build AS build-worker
 COPY worker ./worker

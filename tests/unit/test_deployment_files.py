@@ -83,11 +83,12 @@ def test_the_gpu_is_reserved_for_the_default_worker_only() -> None:
 
 
 def test_the_api_image_installs_no_torch() -> None:
-    installed = re.findall(r'pip install [^\n]*"\.\[(\w+)\]"', stage("build-api"))
-    assert installed == ["service"]
+    installed = re.findall(r'pip install [^\n]*"\.\[([\w,]+)\]"', stage("build-api"))
+    assert installed == ["remote,service"]
     assert "COPY --from=build-api" in stage("api")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    requirements = project["dependencies"] + project["optional-dependencies"]["service"]
+    extras = project["optional-dependencies"]
+    requirements = project["dependencies"] + extras["service"] + extras["remote"]
     assert not [line for line in requirements if line.startswith(("torch", "transformers"))]
     assert not [line for line in requirements if line.startswith("tandem-mix")]
 
