@@ -39,10 +39,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         context = Context.create(chosen)
         app.state.context = context
         context.reconciler.start()
+        context.notifications.start()
         log.info("service_started")
         try:
             yield
         finally:
+            context.notifications.stop()
             context.reconciler.stop()
             context.close()
             log.info("service_stopped")

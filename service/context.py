@@ -10,6 +10,7 @@ from service.db.engine import create_database_engine
 from service.db.session import Sessions, create_sessions
 from service.jobs.dispatch import Dispatcher
 from service.jobs.reconciler import Reconciler
+from service.notifications.hub import Notifications
 from service.settings import Settings
 from service.task_queue import TaskQueue
 
@@ -25,6 +26,7 @@ class Context:
     dispatcher: Dispatcher
     store: FolderStore
     reconciler: Reconciler
+    notifications: Notifications
 
     @classmethod
     def create(cls, settings: Settings) -> Self:
@@ -52,6 +54,7 @@ class Context:
                 resend_seconds=settings.resend_seconds,
                 backoff_seconds=settings.retry_backoff_seconds,
             ),
+            notifications=Notifications.create(settings, sessions),
         )
 
     def close(self) -> None:

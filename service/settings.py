@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -57,6 +58,20 @@ class Settings(BaseSettings):
     database_pool_size: Annotated[int, Field(ge=1)] = Field(
         default=10, description="Connections kept open per process."
     )
+    openlineage_url: str = Field(
+        default="",
+        description="Run events are POSTed to this URL, such as "
+        "`http://marquez:5000/api/v1/lineage`; empty is off.",
+    )
+    openlineage_namespace: Annotated[str, Field(min_length=1)] = Field(
+        default="tandem", description="Namespace of the jobs in run events."
+    )
+    openlineage_api_key: SecretStr = Field(
+        default=SecretStr(""), description="Sent with run events as bearer token; empty sends none."
+    )
+    webhook_url: str = Field(
+        default="", description="CloudEvents of jobs are POSTed to this URL; empty is off."
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @property
@@ -68,6 +83,14 @@ class Settings(BaseSettings):
     def access(self) -> Access:
         """Where the data of jobs may come from."""
         return Access(self.roots, schemes_of(self.uri_schemes))
+
+    @field_validator("openlineage_url", "webhook_url")
+    @classmethod
+    def _is_off_or_http(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname):
+            raise ValueError("write http://host/path or https://host/path, or leave it empty")
+        return url
 
     @field_validator("uri_schemes")
     @classmethod

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
 from service.artifacts.manifests import find_job_manifest
+from service.context import Context
 from service.db.session import unit_of_work
 from service.dependencies import CallerDep, ContextDep, IfNoneMatchDep
 from service.errors import (
@@ -34,6 +35,7 @@ from service.jobs.mixture_schemas import MixtureRead, read_mixture
 from service.jobs.paths import NOT_MODIFIED, JobIdPath, json_example
 from service.problems import documented
 from tandem_engine.exports.options import ExportOptions
+from tandem_engine.exports.registry import WrittenExport
 
 router = APIRouter(prefix="/v1", tags=["mixture"])
 
@@ -86,6 +88,7 @@ def mixture(
                 )
             ],
         )
+    _tell(context, job_id, made)
     return tagged(made.files[name].encode(), if_none_match, media_type(name), filename=name)
 
 
@@ -116,8 +119,10 @@ def export(
     """
     with unit_of_work(context.sessions) as work:
         manifest = find_job_manifest(work.session, caller, job_id)
-    made = read_export(job_id, make_export(context.store, manifest, format_, options))
-    return tagged_json(made.model_dump_json().encode(), if_none_match)
+    made = make_export(context.store, manifest, format_, options)
+    _tell(context, job_id, made)
+    shown = read_export(job_id, made)
+    return tagged_json(shown.model_dump_json().encode(), if_none_match)
 
 
 @router.get(
@@ -132,3 +137,10 @@ def formats(caller: CallerDep) -> ExportFormatList:
     """List the trainers whose formats the mixture is written in, and what each of them counts."""
     del caller
     return all_formats()
+
+
+def _tell(context: Context, job_id: str, made: WrittenExport) -> None:
+    """Tell data platforms that listen; nobody else's business depends on it."""
+    context.notifications.record_export(
+        job_id, made.exporter.name, mixture_id=made.plan.mixture_id, files=made.files
+    )

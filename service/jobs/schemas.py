@@ -202,7 +202,8 @@ class EventRead(BaseModel):
     at: datetime = Field(description="UTC.", examples=[_TIME])
     attempt: int = Field(description="During which attempt; 0 before the first.", examples=[1])
     type: str = Field(
-        description="`state`, `phase`, `domains`, `checkpoint`, `rewind`, `stage_two_run`.",
+        description="`state`, `phase`, `domains`, `checkpoint`, `rewind`, `stage_two_run`, "
+        "`export`.",
         examples=["state"],
     )
     data: dict[str, Any] = Field(

@@ -45,6 +45,20 @@ def test_roots_are_listed_like_a_path_without_links(
     assert read_settings().roots == ((tmp_path / "real").resolve(), Path("/srv/data"))
 
 
+@pytest.mark.parametrize("name", ["TANDEM_OPENLINEAGE_URL", "TANDEM_WEBHOOK_URL"])
+@pytest.mark.parametrize("url", ["marquez:5000", "file:///etc/passwd", "http:///path"])
+def test_a_receiver_has_a_web_address(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(ValidationError, match="write http://host/path"):
+        read_settings()
+
+
+def test_no_receiver_is_told_anything_unless_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (read_settings().openlineage_url, read_settings().webhook_url) == ("", "")
+    monkeypatch.setenv("TANDEM_OPENLINEAGE_API_KEY", "very-secret")
+    assert "very-secret" not in repr(read_settings())
+
+
 def test_the_pepper_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_KEY_PEPPER", "very-secret")
     assert "very-secret" not in repr(read_settings())
