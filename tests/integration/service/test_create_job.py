@@ -137,7 +137,7 @@ def test_one_kind_of_mistake_gives_the_problem_its_code(api: Api, tmp_path: Path
     problem = answer.json()
     assert problem["code"] == "dataset_unreadable"
     assert problem["type"] == "urn:tandem:problem:dataset_unreadable"
-    assert "no such.jsonl does not exist" in problem["detail"]
+    assert "no such.jsonl: does not exist" in problem["detail"]
 
 
 def test_parquet_and_text_domains_are_accepted(api: Api, tmp_path: Path) -> None:
