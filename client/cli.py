@@ -136,11 +136,47 @@ def watch(job_id: JobId, *, as_json: AsJson = False) -> None:
 def cancel(job_id: JobId, *, as_json: AsJson = False) -> None:
     """Ask a job to stop; what it has learned so far is kept."""
     with _client() as client:
-        job = client.cancel(job_id)
-    if as_json:
-        _print_json(job)
-    else:
-        print(f"{job['id']} is {job['state']}")
+        _print_state(client.cancel(job_id), as_json=as_json)
+
+
+@app.command()
+def pause(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Lay a job aside at a checkpoint; its worker is free for others."""
+    with _client() as client:
+        _print_state(client.pause(job_id), as_json=as_json)
+
+
+@app.command()
+def resume(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Let a paused job go on from its last checkpoint."""
+    with _client() as client:
+        _print_state(client.resume(job_id), as_json=as_json)
+
+
+@app.command()
+def retry(job_id: JobId, *, as_json: AsJson = False) -> None:
+    """Try a job again that failed or was cancelled, from its last checkpoint."""
+    with _client() as client:
+        _print_state(client.retry(job_id), as_json=as_json)
+
+
+@app.command()
+def clone(
+    job_id: JobId,
+    overrides: Annotated[
+        str, typer.Option(help="What is to differ: JSON merge patch of the specification.")
+    ] = "{}",
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make a new job out of a job's specification."""
+    try:
+        patch = json.loads(overrides)
+    except ValueError as error:
+        raise typer.BadParameter(f"--overrides is not JSON: {error}") from error
+    with _client() as client:
+        job = client.clone(job_id, patch)
+    _print_json(job) if as_json else print(job["id"])
 
 
 @app.command()
@@ -243,7 +279,7 @@ def _watch(client: TandemClient, job_id: str) -> None:
     job = client.job(job_id)
     with Live(display.job_view(job), refresh_per_second=4) as live:
         while job["state"] not in FINAL_STATES:
-            client.pause(1.0)
+            client.sleep(1.0)
             job = client.job(job_id)
             live.update(display.job_view(job))
     _exit_by_state(job)
@@ -267,6 +303,10 @@ def _report(
 
 def _exit_by_state(job: dict[str, Any]) -> None:
     raise typer.Exit(0 if job["state"] == "succeeded" else 1)
+
+
+def _print_state(job: dict[str, Any], *, as_json: bool) -> None:
+    _print_json(job) if as_json else print(f"{job['id']} is {job['state']}")
 
 
 def _print_json(value: object) -> None:

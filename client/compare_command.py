@@ -27,7 +27,7 @@ def follow(client: TandemClient, comparison: Json) -> Json:
     """Show a comparison until all its cells have ended; return it."""
     with Live(view(comparison), refresh_per_second=2) as live:
         while comparison["state"] not in COMPARISON_ENDS:
-            client.pause(_POLL_SECONDS)
+            client.sleep(_POLL_SECONDS)
             comparison = client.comparison(comparison["id"])
             live.update(view(comparison))
     return comparison

@@ -82,10 +82,10 @@ class ComparisonCalls(ABC):
                 return comparison
             if end is not None and time.monotonic() >= end:
                 raise TimeoutError(f"{comparison_id} is still {state} after {timeout_seconds:g} s")
-            self.pause(poll_seconds)
+            self.sleep(poll_seconds)
 
     @abstractmethod
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Sleep between two polls."""
 
     @abstractmethod

@@ -67,7 +67,7 @@ class TandemClient(ComparisonCalls):
         """Close the connections."""
         self._http.close()
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         """Sleep between two polls."""
         self._sleep(seconds)
 
@@ -118,6 +118,24 @@ class TandemClient(ComparisonCalls):
     def cancel(self, job_id: str) -> Json:
         """Ask a job to stop; what it has learned so far is kept."""
         return self._json("POST", _path(job_id, "cancel"))
+
+    def pause(self, job_id: str) -> Json:
+        """Ask a job to be laid aside at a checkpoint."""
+        return self._json("POST", _path(job_id, "pause"))
+
+    def resume(self, job_id: str) -> Json:
+        """Let a paused job go on."""
+        return self._json("POST", _path(job_id, "resume"))
+
+    def retry(self, job_id: str) -> Json:
+        """Try a job again that failed or was cancelled, from its last checkpoint."""
+        return self._json("POST", _path(job_id, "retry"))
+
+    def clone(self, job_id: str, overrides: Mapping[str, Any]) -> Json:
+        """Make a new job out of a job's specification with a JSON merge patch."""
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        body = {"overrides": dict(overrides)}
+        return self._json("POST", _path(job_id, "clone"), json=body, headers=headers)
 
     def trajectory(
         self,

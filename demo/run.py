@@ -116,7 +116,7 @@ def run_job(
                 follower.show(job)
                 if job["state"] in FINAL_STATES:
                     break
-                client.pause(POLL_SECONDS)
+                client.sleep(POLL_SECONDS)
                 job = client.job(job["id"])
     except KeyboardInterrupt:
         print("\n    cancelling the job and stopping the service (again: at once)", flush=True)

@@ -13,6 +13,7 @@ from service.comparisons import endpoints as comparisons
 from service.context import Context
 from service.error_handlers import add_error_handlers
 from service.exports import endpoints as exports
+from service.jobs import control_endpoints as controls
 from service.jobs import endpoints as jobs
 from service.jobs import trajectory_endpoints as trajectories
 from service.middleware import RequestMiddleware
@@ -56,7 +57,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
     )
-    for module in (jobs, trajectories, exports, artifacts, comparisons, discovery, health):
+    for module in (
+        jobs,
+        controls,
+        trajectories,
+        exports,
+        artifacts,
+        comparisons,
+        discovery,
+        health,
+    ):
         app.include_router(module.router)
     add_error_handlers(app)
     app.add_middleware(RequestMiddleware, max_body_bytes=chosen.max_body_bytes)

@@ -12,7 +12,7 @@ from tandem_engine.contracts.records import (
     ResultRecord,
 )
 
-Action = Literal["succeed", "fail", "cancel", "retry", "drain"]
+Action = Literal["succeed", "fail", "cancel", "pause", "retry", "drain"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class EngineEnd:
     log_tail: str
     cancelled: bool
     drained: bool
+    paused: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Decision:
 def decide(end: EngineEnd) -> Decision:
     """Return what becomes of the job.
 
-    A result counts even if the job was to be cancelled: the work is done. A drain never spends an
-    attempt. An error that may pass is tried again; a crash may, too.
+    A result counts even if the job was to be cancelled: the work is done. A drain or a pause never
+    spends an attempt. An error that may pass is tried again; a crash may, too.
     """
     if end.exit_code == EXIT_SUCCEEDED and end.result is not None:
         return Decision("succeed", "succeeded")
@@ -50,6 +51,8 @@ def decide(end: EngineEnd) -> Decision:
     if end.exit_code == EXIT_FAILED and end.error is not None:
         action: Action = "retry" if end.error.retryable else "fail"
         return Decision(action, end.error.code, end.error)
+    if end.paused:
+        return Decision("pause", "paused")
     if end.drained:
         return Decision("drain", "drained")
     return _crashed(end)

@@ -30,7 +30,7 @@ class LeaseKeeper:
         *,
         lease_seconds: float,
         heartbeat_seconds: float,
-        on_cancel: Callable[[], None],
+        on_stop: Callable[[], None],
         on_lost: Callable[[], None],
         on_tick: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
@@ -41,7 +41,7 @@ class LeaseKeeper:
             renew: Extends the lease by one transaction and says what is wanted.
             lease_seconds: How long the lease lasts without a renewal.
             heartbeat_seconds: How often to renew.
-            on_cancel: Called once when the job is to be cancelled.
+            on_stop: Called once when the job is to be cancelled, and once when it is to pause.
             on_lost: Called once when the lease is gone, or must be taken for gone.
             on_tick: Called about five times a second from the guarding thread.
             clock: Monotonic seconds.
@@ -49,13 +49,14 @@ class LeaseKeeper:
         self._renew = renew
         self._margin = MARGIN * lease_seconds
         self._heartbeat_seconds = heartbeat_seconds
-        self._on_cancel, self._on_lost, self._on_tick = on_cancel, on_lost, on_tick
+        self._on_stop, self._on_lost, self._on_tick = on_stop, on_lost, on_tick
         self._clock = clock
         self._renewed_at = clock()
         self._done = threading.Event()
         self._mutex = threading.Lock()
         self._lost = False
         self._cancelled = False
+        self._paused = False
         self._threads = [
             threading.Thread(target=self._renew_regularly, name="lease-renewal", daemon=True),
             threading.Thread(target=self._guard, name="lease-guard", daemon=True),
@@ -87,6 +88,11 @@ class LeaseKeeper:
         return self._cancelled
 
     @property
+    def paused(self) -> bool:
+        """Whether the job is to be laid aside."""
+        return self._paused
+
+    @property
     def seconds_left(self) -> float:
         """Time in which a write is still ours to make, by our own clock."""
         return self._margin - (self._clock() - self._renewed_at)
@@ -114,7 +120,10 @@ class LeaseKeeper:
         self._renewed_at = asked_at
         if desired == "cancel" and not self._cancelled:
             self._cancelled = True
-            self._on_cancel()
+            self._on_stop()
+        if desired == "pause" and not self._paused:
+            self._paused = True
+            self._on_stop()
 
     def check(self) -> None:
         """Give the lease up if it was not renewed for too long."""

@@ -25,7 +25,7 @@ from worker.recorder import Outage, Recorder
 
 log = structlog.get_logger(__name__)
 
-Outcome = Literal["duplicate", "fenced", "succeed", "fail", "cancel", "retry", "drain"]
+Outcome = Literal["duplicate", "fenced", "succeed", "fail", "cancel", "pause", "retry", "drain"]
 _RETRY_SECONDS = 0.5
 
 
@@ -82,7 +82,7 @@ class _Attempt:
             self._renew,
             lease_seconds=place.settings.lease_seconds,
             heartbeat_seconds=place.settings.heartbeat_seconds,
-            on_cancel=self._stop_engine,
+            on_stop=self._stop_engine,
             on_lost=self._kill_engine,
             on_tick=self._watch,
             clock=place.clock,
@@ -118,7 +118,8 @@ class _Attempt:
         )
         self._engine = engine
         try:
-            if self._keeper.cancelled or self._drained:  # before there was an engine to stop
+            # It may have been asked before there was an engine to stop.
+            if self._keeper.cancelled or self._keeper.paused or self._drained:
                 self._stop_engine()
             for record in engine.records():
                 if self._keeper.lost:
@@ -139,6 +140,7 @@ class _Attempt:
                 log_tail=engine.log_tail(),
                 cancelled=self._keeper.cancelled,
                 drained=self._drained,
+                paused=self._keeper.paused,
             )
         )
 
@@ -168,6 +170,8 @@ class _Attempt:
                 leases.finish_failed(session, self._lease, decision.error or _internal(None))
             case "cancel":
                 leases.finish_cancelled(session, self._lease)
+            case "pause":
+                leases.finish_paused(session, self._lease)
             case "drain":
                 leases.release(session, self._lease, reason=decision.reason, spends_budget=False)
             case "retry":

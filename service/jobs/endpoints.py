@@ -11,7 +11,6 @@ from service.errors import (
     DatabaseUnavailableError,
     IdempotencyKeyReusedError,
     InvalidCursorError,
-    InvalidStateError,
     MalformedRequestError,
     NotFoundError,
     PayloadTooLargeError,
@@ -27,7 +26,7 @@ from service.jobs.paths import NOT_MODIFIED, JobIdPath, json_example
 from service.jobs.repository.events import list_events
 from service.jobs.repository.jobs import list_jobs
 from service.jobs.schemas import EventList, EventRead, JobCreate, JobList, JobRead
-from service.jobs.views import job_path, read_job
+from service.jobs.views import read_job
 from service.pagination import DEFAULT_LIMIT, MAX_LIMIT, decode_token, encode_token
 from service.problems import documented
 
@@ -128,31 +127,6 @@ def read(
     with unit_of_work(context.sessions) as work:
         job = service.get_job(work.session, caller, job_id)
     return tagged_json(read_job(job).model_dump_json().encode(), if_none_match)
-
-
-@router.post(
-    "/{job_id}/cancel",
-    status_code=202,
-    response_model=JobRead,
-    summary="Cancel a job",
-    responses={
-        200: json_example(JobRead, "The job was cancelled before; nothing changed."),
-        202: json_example(JobRead, "The job is cancelled (queued) or cancelling (held)."),
-        **documented(NotFoundError, InvalidStateError, *_ALWAYS),
-    },
-)
-def cancel(context: ContextDep, caller: CallerDep, job_id: JobIdPath) -> Response:
-    """Ask a job to stop.
-
-    A queued job is cancelled at once. One that a worker holds stops at its next heartbeat; if it
-    ends before, it keeps that end. The trajectory so far is kept. Asking twice is the same as once.
-    """
-    with unit_of_work(context.sessions) as work:
-        job, asked = service.cancel_job(work.session, caller, job_id)
-        content = read_job(job).model_dump_json()
-    headers = {"Location": job_path(job.id)}
-    status = 202 if asked else 200
-    return Response(content, status, headers=headers, media_type="application/json")
 
 
 @router.get(

@@ -21,8 +21,12 @@ from service.jobs.repository.transitions import Fence, end_attempt, transition
 from tandem_engine.contracts.records import ErrorRecord, ResultRecord, TrajectoryPoint
 from tandem_engine.contracts.spec import JobSpec
 
-Desired = Literal["run", "cancel"]
+Desired = Literal["run", "pause", "cancel"]
 SUM_TOLERANCE = 1e-6
+_DESIRED: Mapping[JobState, Desired] = {
+    JobState.CANCELLING: "cancel",
+    JobState.PAUSING: "pause",
+}
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def claim(
 def renew(session: Session, lease: Lease) -> Desired:
     """Extend the lease; the answer says whether the job is to go on. Raises LeaseLostError."""
     row = _write(session, lease)
-    return "cancel" if row.state == JobState.CANCELLING else "run"
+    return _DESIRED.get(row.state, "run")
 
 
 def mark_running(session: Session, lease: Lease, phase: str) -> None:
@@ -167,9 +171,10 @@ def finish_succeeded(session: Session, lease: Lease, result: ResultRecord) -> No
     row = _write(session, lease)
     if row.state == JobState.STARTING:
         _move(session, lease, JobState.STARTING, JobState.RUNNING)
-    source = JobState.CANCELLING if row.state == JobState.CANCELLING else JobState.RUNNING
+    source = row.state if row.state in _DESIRED else JobState.RUNNING
     document = result.model_dump(mode="json", exclude={"type"})
-    _move(session, lease, source, JobState.SUCCEEDED, result=document, phase=None)
+    # It may hold that the deadline has passed; the work was done first.
+    _move(session, lease, source, JobState.SUCCEEDED, result=document, error=None, phase=None)
     leasing.add_manifest(session, lease.job_id, result.manifest.model_dump())
     end_attempt(session, lease.job_id, lease.attempt, outcome="succeeded")
 
@@ -190,6 +195,19 @@ def finish_cancelled(session: Session, lease: Lease) -> None:
     end_attempt(session, lease.job_id, lease.attempt, outcome="cancelled")
 
 
+def finish_paused(session: Session, lease: Lease) -> None:
+    """Lay a job aside that was asked to pause, or end it if it was cancelled since.
+
+    Raises LeaseLostError.
+    """
+    row = _write(session, lease)
+    if row.state == JobState.CANCELLING:
+        finish_cancelled(session, lease)
+        return
+    _move(session, lease, row.state, JobState.PAUSED, phase=None)
+    end_attempt(session, lease.job_id, lease.attempt, outcome="paused")
+
+
 def release(
     session: Session,
     lease: Lease,
@@ -202,7 +220,7 @@ def release(
     """Give the job back so that another attempt goes on from its last checkpoint.
 
     A job whose attempts are spent fails with `attempts_exhausted`; one that was asked to stop is
-    cancelled.
+    cancelled, one that was asked to pause is paused.
 
     Args:
         session: The caller's transaction.
@@ -224,6 +242,8 @@ def release(
     elif spent >= row.max_attempts:
         target = JobState.FAILED
         values["error"] = _exhausted(spent, reason, error)
+    elif source == JobState.PAUSING:
+        target = JobState.PAUSED
     else:
         target = JobState.QUEUED
         values |= {

@@ -4,8 +4,11 @@ The database enforces the same table by a trigger (see `migrations`); a test com
 
     queued -> starting -> running -> succeeded
                  |           |-> failed
-                 |           `-> cancelling -> cancelled (or succeeded, failed: it was too late)
+                 |           |-> cancelling -> cancelled (or succeeded, failed: it was too late)
+                 |           `-> pausing -> paused (likewise) -> queued when it is resumed
                  `-> queued again when the worker is lost or drained
+
+A job that failed or was cancelled ends there, unless somebody asks to try it again.
 """
 
 from collections.abc import Mapping
@@ -18,6 +21,8 @@ class JobState(StrEnum):
     QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSING = "pausing"
+    PAUSED = "paused"
     CANCELLING = "cancelling"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -25,21 +30,38 @@ class JobState(StrEnum):
 
 
 TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: frozenset({JobState.STARTING, JobState.CANCELLED}),
+    JobState.QUEUED: frozenset({JobState.STARTING, JobState.PAUSED, JobState.CANCELLED}),
     JobState.STARTING: frozenset(
-        {JobState.RUNNING, JobState.QUEUED, JobState.CANCELLING, JobState.FAILED}
+        {
+            JobState.RUNNING,
+            JobState.QUEUED,
+            JobState.PAUSING,
+            JobState.CANCELLING,
+            JobState.FAILED,
+        }
     ),
     JobState.RUNNING: frozenset(
-        {JobState.SUCCEEDED, JobState.FAILED, JobState.QUEUED, JobState.CANCELLING}
+        {
+            JobState.SUCCEEDED,
+            JobState.FAILED,
+            JobState.QUEUED,
+            JobState.PAUSING,
+            JobState.CANCELLING,
+        }
     ),
+    JobState.PAUSING: frozenset(
+        {JobState.PAUSED, JobState.CANCELLING, JobState.SUCCEEDED, JobState.FAILED}
+    ),
+    JobState.PAUSED: frozenset({JobState.QUEUED, JobState.CANCELLED}),
     JobState.CANCELLING: frozenset({JobState.CANCELLED, JobState.SUCCEEDED, JobState.FAILED}),
     JobState.SUCCEEDED: frozenset(),
-    JobState.FAILED: frozenset(),
-    JobState.CANCELLED: frozenset(),
+    JobState.FAILED: frozenset({JobState.QUEUED}),
+    JobState.CANCELLED: frozenset({JobState.QUEUED}),
 }
 
-TERMINAL = frozenset(state for state, targets in TRANSITIONS.items() if not targets)
-LEASED = frozenset({JobState.STARTING, JobState.RUNNING, JobState.CANCELLING})
+TERMINAL = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+"""Where a job ends; only a person's wish to try again leads out."""
+LEASED = frozenset({JobState.STARTING, JobState.RUNNING, JobState.PAUSING, JobState.CANCELLING})
 """A job in one of these states is held by a worker and has a lease."""
 
 

@@ -40,6 +40,11 @@ class Job(Base):
         Index("ix_jobs_tenant_id_spec_sha256", "tenant_id", "spec_sha256"),
         Index("ix_jobs_queued", "run_after", postgresql_where=text("state = 'queued'")),
         Index(
+            "ix_jobs_deadline_at",
+            "deadline_at",
+            postgresql_where=text("deadline_at is not null and finished_at is null"),
+        ),
+        Index(
             "ix_jobs_leased",
             "lease_expires_at",
             postgresql_where=text("lease_expires_at is not null"),
@@ -48,6 +53,8 @@ class Job(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = mapped_column(ForeignKey("tenants.id"))
+    parent_job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id"))
+    """The job that this one is a copy of."""
     name: Mapped[str | None]
     labels: Mapped[Json]
     state: Mapped[str]
@@ -85,6 +92,8 @@ class Job(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    """When the job is cancelled if it is not over."""
 
 
 class JobAttempt(Base):

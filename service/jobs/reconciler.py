@@ -1,4 +1,4 @@
-"""Brings back what was lost: jobs of dead workers and messages that nobody heard."""
+"""Brings back what was lost, jobs of dead workers and messages unheard; keeps deadlines."""
 
 import threading
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.db.session import Sessions, unit_of_work
 from service.jobs import leases
+from service.jobs.deadlines import stop_overdue
 from service.jobs.dispatch import Dispatcher
 from service.jobs.leases import Lease
 from service.jobs.repository import queue
@@ -80,6 +81,7 @@ class Reconciler:
                     delay_seconds=min(delay, LONGEST_BACKOFF_SECONDS),
                 )
                 log.warning("lease_expired", job_id=lost.job_id, attempt=lost.attempt)
+            stop_overdue(work.session)
             due = queue.take_unannounced(work.session, resend_seconds=self._resend_seconds)
             queue.delete_old_keys(work.session, keep_seconds=KEEP_KEYS_SECONDS)
             work.after_commit.append(lambda: self._dispatcher.announce(due))

@@ -34,6 +34,12 @@ class JobCreate(BaseModel):
         description="Up to 16 names (64 characters) and values (512 characters).",
         examples=[{"team": "pretraining"}],
     )
+    deadline_seconds: Annotated[float, Field(gt=0, le=10**8)] | None = Field(
+        default=None,
+        description="Time from now after which the job is cancelled if it is not over, with the "
+        "error `deadline_exceeded`; null is never. Seconds.",
+        examples=[86_400],
+    )
     spec: JobSpec = Field(
         description="What to learn from and how; unset fields come from the preset.",
         examples=[
@@ -44,6 +50,37 @@ class JobCreate(BaseModel):
                 ]
             }
         ],
+    )
+
+
+class JobClone(BaseModel):
+    """A copy of a job, changed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="Of the new job; null is the other one's.",
+        examples=["manuals against code, seed 1"],
+    )
+    labels: dict[LabelName, Label] | None = Field(
+        default=None,
+        max_length=16,
+        description="Of the new job; null is the other one's.",
+        examples=[{"team": "pretraining"}],
+    )
+    deadline_seconds: Annotated[float, Field(gt=0, le=10**8)] | None = Field(
+        default=None,
+        description="As of a new job; the other one's is not copied. Seconds.",
+        examples=[86_400],
+    )
+    overrides: dict[str, Any] = Field(
+        default={},
+        description="JSON merge patch (RFC 7396) of the other job's `spec`, in which every field "
+        "is filled in: another `preset` changes nothing there.",
+        examples=[{"seed": 1, "learning": {"total_steps": 4000}}],
     )
 
 
@@ -90,6 +127,16 @@ class JobLinks(BaseModel):
 
     self: str = Field(description="The job.", examples=[f"/v1/jobs/{JOB_ID}"])
     cancel: str = Field(description="POST to cancel.", examples=[f"/v1/jobs/{JOB_ID}/cancel"])
+    pause: str = Field(description="POST to pause.", examples=[f"/v1/jobs/{JOB_ID}/pause"])
+    resume: str = Field(
+        description="POST to go on after a pause.", examples=[f"/v1/jobs/{JOB_ID}/resume"]
+    )
+    retry: str = Field(
+        description="POST to try again after a failure.", examples=[f"/v1/jobs/{JOB_ID}/retry"]
+    )
+    clone: str = Field(
+        description="POST for a changed copy.", examples=[f"/v1/jobs/{JOB_ID}/clone"]
+    )
     events: str = Field(description="What happened.", examples=[f"/v1/jobs/{JOB_ID}/events"])
     trajectory: str = Field(
         description="alpha over time.", examples=[f"/v1/jobs/{JOB_ID}/trajectory"]
@@ -107,6 +154,9 @@ class JobRead(BaseModel):
         default="job", description="Kind of this object.", examples=["job"]
     )
     id: str = Field(description="Unique; later jobs sort later.", examples=[JOB_ID])
+    parent_job_id: str | None = Field(
+        description="The job that this one is a copy of.", examples=[None]
+    )
     name: str | None = Field(description="As submitted.", examples=["manuals against code"])
     labels: dict[str, str] = Field(description="As submitted.", examples=[{"team": "pretraining"}])
     state: JobState = Field(
@@ -153,10 +203,13 @@ class JobRead(BaseModel):
         description="What was found; null until the job has succeeded.", examples=[None]
     )
     error: JobError | None = Field(
-        description="Why the job failed; null otherwise.", examples=[None]
+        description="Why the job failed, or missed its deadline; null otherwise.", examples=[None]
     )
     created_at: datetime = Field(description="UTC.", examples=[_TIME])
     started_at: datetime | None = Field(description="First attempt, UTC.", examples=[_TIME])
+    deadline_at: datetime | None = Field(
+        description="When it is cancelled if it is not over, UTC.", examples=[None]
+    )
     finished_at: datetime | None = Field(
         description="Reached its final state, UTC.", examples=[None]
     )
@@ -166,6 +219,10 @@ class JobRead(BaseModel):
             {
                 "self": f"/v1/jobs/{JOB_ID}",
                 "cancel": f"/v1/jobs/{JOB_ID}/cancel",
+                "pause": f"/v1/jobs/{JOB_ID}/pause",
+                "resume": f"/v1/jobs/{JOB_ID}/resume",
+                "retry": f"/v1/jobs/{JOB_ID}/retry",
+                "clone": f"/v1/jobs/{JOB_ID}/clone",
                 "events": f"/v1/jobs/{JOB_ID}/events",
                 "trajectory": f"/v1/jobs/{JOB_ID}/trajectory",
                 "mixture": f"/v1/jobs/{JOB_ID}/mixture",

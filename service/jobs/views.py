@@ -50,6 +50,7 @@ def read_job(job: Job) -> JobRead:
         alpha = dict(zip(domain_names(job), job.alpha, strict=True))
     return JobRead(
         id=job.id,
+        parent_job_id=job.parent_job_id,
         name=job.name,
         labels=job.labels,
         state=JobState(job.state),
@@ -71,10 +72,15 @@ def read_job(job: Job) -> JobRead:
         error=None if job.error is None else JobError.model_validate(job.error),
         created_at=job.created_at,
         started_at=job.started_at,
+        deadline_at=job.deadline_at,
         finished_at=job.finished_at,
         links=JobLinks(
             self=path,
             cancel=f"{path}/cancel",
+            pause=f"{path}/pause",
+            resume=f"{path}/resume",
+            retry=f"{path}/retry",
+            clone=f"{path}/clone",
             events=f"{path}/events",
             trajectory=f"{path}/trajectory",
             mixture=f"{path}/mixture",

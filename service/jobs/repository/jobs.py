@@ -11,6 +11,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.orm import Session
 
 from service.db.base import Json
+from service.db.clock import from_now
 from service.ids import new_id
 from service.jobs.lifecycle import JobState
 from service.jobs.models import Job
@@ -28,6 +29,8 @@ class NewJob:
     max_attempts: int
     name: str | None
     labels: Mapping[str, str]
+    deadline_seconds: float | None = None
+    parent_job_id: str | None = None
 
     @classmethod
     def from_spec(
@@ -38,6 +41,8 @@ class NewJob:
         max_attempts: int,
         name: str | None = None,
         labels: Mapping[str, str] | None = None,
+        deadline_seconds: float | None = None,
+        parent_job_id: str | None = None,
     ) -> Self:
         """Take a resolved specification; its hash is over sorted JSON without spaces."""
         document = spec.model_dump(mode="json")
@@ -49,6 +54,8 @@ class NewJob:
             max_attempts=max_attempts,
             name=name,
             labels=labels or {},
+            deadline_seconds=deadline_seconds,
+            parent_job_id=parent_job_id,
         )
 
 
@@ -57,6 +64,8 @@ def add_job(session: Session, new: NewJob) -> Job:
     job = Job(
         id=new_id("job"),
         tenant_id=new.tenant_id,
+        parent_job_id=new.parent_job_id,
+        deadline_at=None if new.deadline_seconds is None else from_now(new.deadline_seconds),
         name=new.name,
         labels=dict(new.labels),
         state=JobState.QUEUED,

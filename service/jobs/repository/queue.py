@@ -1,4 +1,4 @@
-"""What the reconciler looks for: lost leases, unheard messages, old idempotency keys."""
+"""What the reconciler looks for: lost leases, unheard messages, deadlines, old keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +85,22 @@ def mark_unannounced(session: Session, job_ids: Sequence[str]) -> None:
         .values(dispatched_at=None)
         .execution_options(synchronize_session=False)
     )
+
+
+def lock_overdue(session: Session) -> Sequence[tuple[str, JobState]]:
+    """Return jobs that are not over and not stopping though their deadline has passed; locked."""
+    statement = (
+        select(Job.id, Job.state)
+        .where(
+            Job.deadline_at < func.clock_timestamp(),
+            Job.finished_at.is_(None),
+            Job.state != JobState.CANCELLING,
+        )
+        .order_by(Job.deadline_at)
+        .limit(BATCH)
+        .with_for_update(skip_locked=True)
+    )
+    return [(row.id, JobState(row.state)) for row in session.execute(statement)]
 
 
 def delete_old_keys(session: Session, *, keep_seconds: float) -> None:

@@ -132,6 +132,45 @@ def test_a_cancelling_job_of_a_dead_worker_is_cancelled(
     assert read_job(lease.job_id).state == JobState.CANCELLED
 
 
+def test_a_pausing_job_of_a_dead_worker_is_paused(
+    sessions: Sessions, held_job: HoldJob, read_job: ReadJob, reconciler: Reconciler
+) -> None:
+    lease = held_job()
+    with unit_of_work(sessions) as work:
+        transition(work.session, lease.job_id, JobState.RUNNING, JobState.PAUSING)
+    _expire(sessions, lease.job_id)
+    reconciler.run_once()
+    assert read_job(lease.job_id).state == JobState.PAUSED
+
+
+def test_a_job_beyond_its_deadline_is_cancelled_by_whoever_holds_it(
+    sessions: Sessions,
+    new_job: Callable[..., str],
+    held_job: HoldJob,
+    read_job: ReadJob,
+    reconciler: Reconciler,
+) -> None:
+    waiting, running, early = new_job(), held_job().job_id, new_job()
+    for job_id, seconds in ((waiting, -1), (running, -1), (early, 3600)):
+        with unit_of_work(sessions) as work:
+            work.session.execute(
+                text(
+                    "update jobs set deadline_at = clock_timestamp() + :seconds * interval '1 s' "
+                    "where id = :id"
+                ),
+                {"seconds": seconds, "id": job_id},
+            )
+    reconciler.run_once()
+    reconciler.run_once()
+    assert read_job(waiting).state == JobState.CANCELLED
+    assert read_job(running).state == JobState.CANCELLING
+    assert read_job(early).state == JobState.QUEUED
+    for job_id in (waiting, running):
+        error = read_job(job_id).error
+        assert error is not None
+        assert error["code"] == "deadline_exceeded"
+
+
 def test_the_wait_before_the_next_attempt_doubles(
     sessions: Sessions, held_job: HoldJob, read_job: ReadJob, queue: FakeQueue
 ) -> None:

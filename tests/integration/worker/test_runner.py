@@ -195,6 +195,35 @@ def test_a_cancelled_job_stops_and_keeps_what_it_has_learned(
     assert _trajectory(sessions, job_id)[:7] == _undisturbed()[:7]
 
 
+def test_a_paused_job_goes_on_from_its_checkpoint_as_if_it_had_not_been(
+    sessions: Sessions, job_id: str, place: Place
+) -> None:
+    attempt = _Background(job_id, place("waiting-once"))
+    _wait_for_points(sessions, job_id, 7)
+    with unit_of_work(sessions) as work:
+        assert transition(work.session, job_id, JobState.RUNNING, JobState.PAUSING)
+    assert attempt.join() == "pause"
+    job = _job(sessions, job_id)
+    assert (job.state, job.budget_spent, job.lease_owner) == (JobState.PAUSED, 0, None)
+    assert run_job(job_id, place("waiting-once")) == "duplicate"
+    with unit_of_work(sessions) as work:
+        assert transition(work.session, job_id, JobState.PAUSED, JobState.QUEUED)
+    assert run_job(job_id, place("waiting-once")) == "succeed"
+    assert _trajectory(sessions, job_id) == _undisturbed()
+
+
+def test_a_job_that_is_cancelled_while_it_pauses_is_cancelled(
+    sessions: Sessions, job_id: str, place: Place
+) -> None:
+    attempt = _Background(job_id, place("waiting-once"))
+    _wait_for_points(sessions, job_id, 7)
+    with unit_of_work(sessions) as work:
+        assert transition(work.session, job_id, JobState.RUNNING, JobState.PAUSING)
+        assert transition(work.session, job_id, JobState.PAUSING, JobState.CANCELLING)
+    assert attempt.join() == "cancel"
+    assert _job(sessions, job_id).state == JobState.CANCELLED
+
+
 def test_an_engine_that_does_not_listen_is_killed_after_its_grace(
     sessions: Sessions, job_id: str, place: Place
 ) -> None:

@@ -53,7 +53,7 @@ class FakeClient:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         assert seconds > 0
 
     def job(self, _job_id: str) -> dict[str, Any]:

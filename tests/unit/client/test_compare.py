@@ -50,7 +50,7 @@ class FakeClient:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def pause(self, seconds: float) -> None:
+    def sleep(self, seconds: float) -> None:
         assert seconds > 0
 
     def compare(self, spec: dict[str, Any], **options: object) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class FakeClient:
     def job(self, job_id: str) -> dict[str, Any]:  # noqa: ARG002
         return self.jobs.pop(0)
 
-    def pause(self, seconds: float) -> None:  # noqa: ARG002
+    def sleep(self, seconds: float) -> None:  # noqa: ARG002
         if not self.jobs:
             raise KeyboardInterrupt
 

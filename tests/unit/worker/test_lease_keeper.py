@@ -36,7 +36,7 @@ def _keeper(renew: Callable[[], Desired], calls: Calls, clock: Callable[[], floa
         renew,
         lease_seconds=60,
         heartbeat_seconds=10,
-        on_cancel=calls.on_cancel,
+        on_stop=calls.on_cancel,
         on_lost=calls.on_lost,
         clock=clock,
     )
@@ -115,7 +115,7 @@ def test_the_guard_acts_while_a_renewal_hangs() -> None:
         hang,
         lease_seconds=0.4,
         heartbeat_seconds=0.05,
-        on_cancel=calls.on_cancel,
+        on_stop=calls.on_cancel,
         on_lost=calls.on_lost,
     )
     with keeper:
