@@ -24,7 +24,7 @@ define step
 	@echo '==> $(1)'; start=$$(date +%s); { $(2); } && echo "    done in $$(( $$(date +%s) - start )) s"
 endef
 
-.PHONY: help demo test check lint-fix up clean install-demo install-dev
+.PHONY: help demo test check lint-fix interop up clean install-demo install-dev
 
 help: ## list the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -45,17 +45,20 @@ lint-fix: install-dev ## repair what ruff can repair
 	@$(VENV_PYTHON) -m ruff check --fix .
 	@$(VENV_PYTHON) -m ruff format .
 
+interop: install-dev ## load exports with the trainers' own libraries, in environments of their own
+	@$(VENV_PYTHON) .ci/interop.py $(ARGS)
+
 quality: install-dev ## is the learned mixture better? a real corpus, free rules, an oracle, 3 seeds
 	@$(VENV_PYTHON) -m benchmarks.quality --replicates 3 --search 32 $(ARGS)
 
 up: install-demo ## start Postgres, Valkey, the API and a worker here; Ctrl-C stops all of it
 	@.venv/bin/tandem up --data .tandem $(ARGS)
 
-clean: ## remove .venv, caches and what demo and quality wrote; jobs in .tandem stay
-	@rm -rf .venv build dist demo-output quality-output *.egg-info .coverage
+clean: ## remove .venv, .interop, caches and what demo and quality wrote; jobs in .tandem stay
+	@rm -rf .venv .interop build dist demo-output quality-output *.egg-info .coverage
 	@rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
-	@echo 'Removed .venv, caches, demo-output and quality-output; jobs in .tandem stay.'
+	@echo 'Removed .venv, .interop, caches, demo-output and quality-output; jobs in .tandem stay.'
 
 install-demo:
 	@$(FIND_PYTHON); "$$found" .ci/install.py demo

@@ -1,25 +1,27 @@
 """Grain, MaxText and torchtitan, which mix with Grain: weights of elements.
 
-Grain scales weights so that the smallest is 100 and cuts them to integers, which is wrong by up to
-1 %; whole numbers above 100 pass unchanged. Its mixture ends with the first exhausted child, so
-every child repeats.
+Grain scales weights so that the smallest is 100 and cuts them to integers, in floating point: a
+smallest weight of 49,100 may become 99, and its domain lose 1 %. Whole numbers of which the
+smallest is 100 already pass unchanged. Its mixture ends with the first exhausted child, so every
+child repeats.
 """
 
-from tandem_engine.contracts.units import largest_remainder
+from collections.abc import Sequence
+
 from tandem_engine.errors import ExportRefusedError
 from tandem_engine.exports.base import Export, Exporter, as_json, path, python_literal
 from tandem_engine.exports.options import ExportOptions
 from tandem_engine.exports.plan import MixturePlan
 
-_PARTS = 1_000_000
 _SMALLEST = 100
+_TRIES = 1000
 
 _GRAIN = '''"""The mixture @MIXTURE@ of documents, without end."""
 
 import grain
 
 SEED = @SEED@
-# Documents of each domain per million.
+# Documents of each domain for 100 of the rarest: the steps in which Grain weighs.
 WEIGHTS = @WEIGHTS@
 ELEMENTS = @DOCUMENTS@
 """Documents that make the mixture once."""
@@ -40,7 +42,7 @@ _TORCHTITAN = '''"""The mixture @MIXTURE@: packed sequences are mixed, so weight
 
 from torchtitan.components.data.dataset import DatasetMixConfig, WeightedDataset
 
-# domain: share of tokens
+# domain: weight of a packed sequence, for 100 of the rarest; no other numbers survive rounding
 WEIGHTS = @WEIGHTS@
 
 
@@ -54,31 +56,50 @@ def mixture(packed):
 '''
 
 
-def whole_weights(plan: MixturePlan) -> dict[str, int]:
-    """Return documents of each domain per million.
+def whole_weights(shares: Sequence[float]) -> list[int]:
+    """Return shares as whole numbers of which the smallest is 100, as Grain keeps them."""
+    return [round(_SMALLEST * share / min(shares)) for share in shares]
 
-    Raises:
-        ExportRefusedError: one is below 100, where Grain would round it.
+
+def normalised_weights(shares: Sequence[float]) -> list[float]:
+    """Return weights that come to `whole_weights` where they are normalised before Grain.
+
+    What is cut off must not matter: others than the smallest lie in the middle between two whole
+    numbers. Whether the smallest stays 100 hangs on the last bit of its quotients, so the largest
+    is moved until it does.
     """
-    counts = largest_remainder([domain.document_share for domain in plan.domains], _PARTS)
-    for domain, count in zip(plan.domains, counts, strict=True):
-        if count < _SMALLEST:
-            raise ExportRefusedError(
-                f"domain {domain.name!r} has {domain.document_share:.3g} of the documents, below "
-                "one in 10,000, which Grain would round",
-                field="format",
-                value="grain",
-                hint="give the domain a minimum_share, or train on a materialised corpus",
-            )
-    return {domain.name: count for domain, count in zip(plan.domains, counts, strict=True)}
+    counts = whole_weights(shares)
+    weights = [float(n) if n == _SMALLEST else n + 0.5 for n in counts]
+    largest = max(range(len(weights)), key=weights.__getitem__)
+    for _ in range(_TRIES):
+        total = sum(weights)
+        parts = [weight / total for weight in weights]
+        scale = _SMALLEST / min(parts)
+        if [int(part * scale) for part in parts] == counts:
+            break
+        weights[largest] += 2.0**-12
+    return weights
+
+
+def _rounding(shares: Sequence[float]) -> str:
+    counts = whole_weights(shares)
+    worst = max(
+        abs(count / sum(counts) / share - 1) for count, share in zip(counts, shares, strict=True)
+    )
+    return (
+        f"Grain weighs in hundredths of the smallest share: shares are off by {worst:.2%} at most"
+    )
 
 
 def _grain(plan: MixturePlan, options: ExportOptions) -> Export:
     del options
+    shares = [domain.document_share for domain in plan.domains]
+    names = [domain.name for domain in plan.domains]
+    weights = dict(zip(names, whole_weights(shares), strict=True))
     script = (
         _GRAIN.replace("@MIXTURE@", plan.mixture_id)
         .replace("@SEED@", str(plan.seed))
-        .replace("@WEIGHTS@", python_literal(whole_weights(plan)))
+        .replace("@WEIGHTS@", python_literal(weights))
         .replace("@DOCUMENTS@", str(plan.documents))
     )
     return Export(
@@ -86,12 +107,13 @@ def _grain(plan: MixturePlan, options: ExportOptions) -> Export:
         usage=(
             "from mixture import mixture; dataset = mixture({name: records, ...})",
             f"{plan.documents} elements are the mixture once",
+            _rounding(shares),
         ),
     )
 
 
 def _maxtext(plan: MixturePlan, options: ExportOptions) -> Export:
-    weights = whole_weights(plan)
+    shares = [domain.document_share for domain in plan.domains]
     places = [path(domain, options, "data/{slug}*.array_record") for domain in plan.domains]
     for place in places:
         if "," in place or ";" in place:
@@ -102,8 +124,8 @@ def _maxtext(plan: MixturePlan, options: ExportOptions) -> Export:
                 hint="write a path without them",
             )
     config = {
-        domain.slug: {"path": place, "weight": weights[domain.name]}
-        for domain, place in zip(plan.domains, places, strict=True)
+        domain.slug: {"path": place, "weight": weight}
+        for domain, place, weight in zip(plan.domains, places, whole_weights(shares), strict=True)
     }
     epochs = max(domain.row_passes for domain in plan.domains)
     return Export(
@@ -115,13 +137,16 @@ def _maxtext(plan: MixturePlan, options: ExportOptions) -> Export:
                 "the mixture ends with the first domain that is exhausted, so num_epoch is the "
                 "most passes that any domain needs"
             ),
+            _rounding(shares),
         ),
     )
 
 
 def _torchtitan(plan: MixturePlan, options: ExportOptions) -> Export:
     del options
-    weights = {domain.name: domain.token_share for domain in plan.domains}
+    shares = [domain.token_share for domain in plan.domains]
+    names = [domain.name for domain in plan.domains]
+    weights = dict(zip(names, normalised_weights(shares), strict=True))
     script = _TORCHTITAN.replace("@MIXTURE@", plan.mixture_id).replace(
         "@WEIGHTS@", python_literal(weights)
     )
@@ -133,6 +158,7 @@ def _torchtitan(plan: MixturePlan, options: ExportOptions) -> Export:
                 "pack below the mix: a mix of documents that are packed after it takes other "
                 "weights (share_of_documents of the json export)"
             ),
+            _rounding(shares),
         ),
     )
 

@@ -13,13 +13,19 @@ SEED = @SEED@
 PLAN = @PLAN@
 
 
-def mixture(**options):
-    """Return the mixture; it ends when a domain is exhausted."""
-    parts = [StreamingDataset(folder, shuffle=True, seed=SEED@LOADER@, **options)
-             for _, folder, _ in PLAN]
+def mixture(epoch=0, **options):
+    """Return the mixture; it ends when a domain is exhausted. Make it anew for every epoch.
+
+    LitData draws the same domains in every epoch: with one seed, what chance added to a domain
+    in the first epoch is added in all.
+    """
+    parts = [
+        StreamingDataset(folder, shuffle=True, seed=SEED + epoch@LOADER@, **options)
+        for _, folder, _ in PLAN
+    ]
     # With weights the default, to iterate over everything, is an error.
     return CombinedStreamingDataset(
-        parts, seed=SEED, weights=[weight for *_, weight in PLAN], iterate_over_all=False
+        parts, seed=SEED + epoch, weights=[weight for *_, weight in PLAN], iterate_over_all=False
     )
 '''
 
@@ -37,12 +43,15 @@ PLAN = @PLAN@
 def mixture(worker=0):
     """Return the mixture, without end; give every worker its own number.
 
-    RandomMix draws from Python's global generator, which nobody else seeds.
+    RandomMix draws from Python's global generator, which nobody else seeds, and a shuffle from one
+    that is seeded by the clock.
     """
     random.seed(SEED + worker)
     parts = [
-        wds.WebDataset(shards, shardshuffle=False, empty_check=False).shuffle(1000).repeat()
-        for _, shards, _ in PLAN
+        wds.WebDataset(shards, shardshuffle=False, empty_check=False)
+        .shuffle(1000, rng=random.Random(f"{SEED} {worker} {domain}"))
+        .repeat()
+        for domain, shards, _ in PLAN
     ]
     return wds.RandomMix(parts, probs=[probability for *_, probability in PLAN])
 '''
@@ -87,7 +96,8 @@ def _litdata(plan: MixturePlan, options: ExportOptions) -> Export:
     if passes > 1:
         warnings.append(
             "LitData never repeats: the mixture ends with the first exhausted domain; train "
-            f"{passes} epochs, each of which keeps the shares"
+            f"about {passes} epochs, mixture(epoch=0), mixture(epoch=1) and so on, each of which "
+            "keeps the shares"
         )
     return Export(
         files={
@@ -97,7 +107,7 @@ def _litdata(plan: MixturePlan, options: ExportOptions) -> Export:
             .replace("@MIXTURE@", plan.mixture_id)
             .replace("@SEED@", str(plan.seed))
         },
-        usage=("from mixture import mixture; dataset = mixture()",),
+        usage=("from mixture import mixture; dataset = mixture(epoch=number of the epoch)",),
         warnings=tuple(warnings),
     )
 

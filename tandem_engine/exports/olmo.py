@@ -30,6 +30,10 @@ def _olmo_core(plan: MixturePlan, options: ExportOptions) -> Export:
                 f"seed={plan.seed})"
             ),
             (
+                "it rounds requested_tokens up to whole batches, and deals what is added to all "
+                "files alike: a request of whole batches keeps the shares"
+            ),
+            (
                 "files are flat token ids without a header; `tandem materialise --format tokens` "
                 "writes such"
             ),

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -246,24 +247,34 @@ def test_nanotron_lists_folders_beside_weights() -> None:
     assert dataset["dataset_folder"] == [f"data/{slug}" for slug in SLUGS]
 
 
+def grains(weights: Sequence[float]) -> list[int]:
+    """Return what mix.py makes of weights: the smallest comes to 100, and all are cut."""
+    scale = 100 / min(weights)
+    return [int(weight * scale) for weight in weights]
+
+
 def test_grain_and_maxtext_take_whole_numbers_that_grain_does_not_round() -> None:
-    weights = constants(content("grain"))["WEIGHTS"]
-    assert sum(weights.values()) == 1_000_000
-    assert list(weights.values()) == [round(share * 1e6) for share in DOCUMENT_SHARES]
-    # mix.py scales weights so that the smallest is 100, unless it is larger already.
-    assert min(weights.values()) >= 100
+    weights = list(constants(content("grain"))["WEIGHTS"].values())
+    assert weights == [round(100 * s / min(DOCUMENT_SHARES)) for s in DOCUMENT_SHARES]
+    assert grains(weights) == weights
     maxtext = of_json("maxtext")
-    assert [entry["weight"] for entry in maxtext.values()] == list(weights.values())
-    rare = {"a": Given(0.0001, [(5000, 5000, 10)]), "b": Given(0.9999, [(5, 5, 10**5)])}
-    with pytest.raises(ExportRefusedError, match="Grain would round"):
-        written("grain", rare)
+    assert [entry["weight"] for entry in maxtext.values()] == weights
+    assert "hundredths of the smallest share" in content("grain", "NOTES.md")
     with pytest.raises(ExportRefusedError, match="commas and semicolons"):
         written("maxtext", MIXTURE, path_template="/a,b/{slug}")
 
 
-def test_torchtitan_mixes_packed_sequences_by_tokens() -> None:
-    weights = constants(content("torchtitan"))["WEIGHTS"]
-    assert list(weights.values()) == pytest.approx(TOKEN_SHARES)
+@pytest.mark.parametrize("rare", [1e-6, 0.0137, 0.049, 0.0491, 0.1, 0.25, 1 / 3])
+def test_weights_of_torchtitan_survive_that_it_normalises_them_before_grain(rare: float) -> None:
+    domains = {
+        name: Given(share, [(5, 5, 10**6)])
+        for name, share in {"a": rare, "b": 0.4 * (1 - rare), "c": 0.6 * (1 - rare)}.items()
+    }
+    script = written("torchtitan", domains, target=10**5).files["mixture.py"]
+    weights = list(constants(script)["WEIGHTS"].values())
+    kept = grains([weight / sum(weights) for weight in weights])
+    smallest = min(one.share for one in domains.values())
+    assert kept == [round(100 * one.share / smallest) for one in domains.values()]
 
 
 def test_litdata_mixes_documents_or_sequences() -> None:
