@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from service import discovery, health
 from service.artifacts import endpoints as artifacts
+from service.auth import endpoints as keys
 from service.comparisons import endpoints as comparisons
 from service.context import Context
 from service.error_handlers import add_error_handlers
@@ -65,6 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         artifacts,
         comparisons,
         discovery,
+        keys,
         health,
     ):
         app.include_router(module.router)

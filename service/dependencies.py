@@ -8,10 +8,11 @@ from fastapi import Depends, Header, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.auth.api_keys import matches, prefix_of
-from service.auth.repository import find_key
+from service.auth.repository import find_key, note_use
+from service.auth.scopes import scope_of
 from service.context import Context
 from service.db.session import unit_of_work
-from service.errors import UnauthorizedError
+from service.errors import ForbiddenError, UnauthorizedError
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -41,13 +42,15 @@ ContextDep = Annotated[Context, Depends(get_context)]
 
 
 def authenticate(
+    request: Request,
     context: ContextDep,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Caller:
     """Return who calls.
 
     Raises:
-        UnauthorizedError: there is no key, or it is unknown or revoked.
+        UnauthorizedError: there is no key, or it is unknown, revoked or expired.
+        ForbiddenError: the key lacks the scope that the request needs.
     """
     if credentials is None:
         raise _unauthorized("send the header `Authorization: Bearer tnd_...`")
@@ -55,10 +58,14 @@ def authenticate(
     if prefix is not None:
         with unit_of_work(context.sessions) as work:
             key = find_key(work.session, prefix)
-        pepper = context.settings.key_pepper.get_secret_value()
-        if key is not None and matches(credentials.credentials, pepper, key.key_hash):
-            return Caller(tenant_id=key.tenant_id, key_prefix=prefix)
-    raise _unauthorized("the API key is unknown or revoked; ask for another one")
+            pepper = context.settings.key_pepper.get_secret_value()
+            if key is not None and matches(credentials.credentials, pepper, key.key_hash):
+                note_use(work.session, prefix)
+                needed = scope_of(request.method, request.url.path)
+                if needed not in key.scopes:
+                    raise ForbiddenError(f"the key needs the scope `{needed}` for this")
+                return Caller(tenant_id=key.tenant_id, key_prefix=prefix)
+    raise _unauthorized("the API key is unknown, revoked or expired; ask for another one")
 
 
 def _unauthorized(detail: str) -> UnauthorizedError:

@@ -70,6 +70,14 @@ class UnauthorizedError(ServiceError):
     title = "A valid API key is needed"
 
 
+class ForbiddenError(ServiceError):
+    """The key is valid and may not do this."""
+
+    status_code = 403
+    code = "scope_missing"
+    title = "The API key lacks a scope"
+
+
 class NotFoundError(ServiceError):
     """There is no such thing, or it belongs to somebody else."""
 

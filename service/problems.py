@@ -7,7 +7,7 @@ import structlog
 from pydantic import BaseModel, Field
 from starlette.responses import Response
 
-from service.errors import FieldProblem, ServiceError
+from service.errors import FieldProblem, ForbiddenError, ServiceError, UnauthorizedError
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:tandem:problem:"
@@ -99,7 +99,9 @@ def request_id() -> str:
 def documented(*classes: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI responses of the errors that an endpoint raises."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for error in (*classes,):
+    # What needs a key needs one of the right scope.
+    forbidden = (ForbiddenError,) if UnauthorizedError in classes else ()
+    for error in dict.fromkeys((*classes, *forbidden)):
         response = responses.setdefault(
             error.status_code,
             {

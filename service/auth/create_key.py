@@ -2,24 +2,27 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from service.auth import repository
-from service.auth.api_keys import hash_key, make_key
+from service.auth import keys, repository
+from service.auth.scopes import SCOPES
 from service.db.engine import create_database_engine
 from service.db.session import Sessions, create_sessions, unit_of_work
 from service.settings import read_settings
 
 
-def create_key(sessions: Sessions, *, name: str, tenant: str, pepper: str) -> str:
+def create_key(
+    sessions: Sessions, *, name: str, tenant: str, pepper: str, scopes: Sequence[str] = SCOPES
+) -> str:
     """Make a key called `name` for `tenant` (made when missing) and return it."""
-    key = make_key()
     with unit_of_work(sessions) as work:
-        repository.add_key(
+        key, _ = keys.make(
             work.session,
-            prefix=key.prefix,
-            tenant_id=repository.get_or_create_tenant(work.session, tenant),
+            repository.get_or_create_tenant(work.session, tenant),
             name=name,
-            key_hash=hash_key(key.text, pepper),
+            scopes=scopes,
+            pepper=pepper,
+            actor="operator",
         )
     return key.text
 
@@ -29,6 +32,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m service.auth.create_key", description=__doc__)
     parser.add_argument("--name", required=True, help="what the key is for")
     parser.add_argument("--tenant", default="default", help="whose jobs it sees")
+    parser.add_argument(
+        "--scope",
+        action="append",
+        choices=SCOPES,
+        dest="scopes",
+        help="what it may do; again for more; default: everything",
+    )
     chosen = parser.parse_args(arguments)
     settings = read_settings()
     engine = create_database_engine(settings.database_url, application_name="tandem-create-key")
@@ -38,6 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             name=chosen.name,
             tenant=chosen.tenant,
             pepper=settings.key_pepper.get_secret_value(),
+            scopes=chosen.scopes or SCOPES,
         )
     finally:
         engine.dispose()
