@@ -23,6 +23,7 @@ def environment(root: Path, database_url: str, redis_url: str) -> dict[str, str]
         "TANDEM_KEY_PEPPER": os.environ.get("TANDEM_KEY_PEPPER")
         or read_or_create_secret(root / "key_pepper"),
         # Whoever runs this on a machine of their own may call any host from it anyway.
+        "TANDEM_PRIVATE_NETWORKS": os.environ.get("TANDEM_PRIVATE_NETWORKS") or "0.0.0.0/0,::/0",
         "TANDEM_URI_SCHEMES": os.environ.get("TANDEM_URI_SCHEMES") or ",".join(SCHEMES),
     }
     return dict(os.environ) | settings

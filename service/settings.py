@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tandem_engine.contracts.uris import schemes_of
 from tandem_engine.inputs.access import Access
+from tandem_engine.inputs.guard import networks_of
 
 Seconds = Annotated[float, Field(gt=0)]
 
@@ -30,7 +31,12 @@ class Settings(BaseSettings):
     uri_schemes: str = Field(
         default="file,s3,gs,az,hf",
         description="Schemes that data may come from, by commas; of file, s3, gs, az, hf, https, "
-        "http. The last two let a job's author make service and workers call any host they reach.",
+        "http. The last two let a job's author make service and workers call any public host.",
+    )
+    private_networks: str = Field(
+        default="",
+        description="Private networks that http and https may lead to, as `10.0.0.0/8` by commas; "
+        "by default public addresses only.",
     )
     key_pepper: SecretStr = Field(
         default=SecretStr(""), description="Secret that API keys are hashed with."
@@ -82,7 +88,13 @@ class Settings(BaseSettings):
     @property
     def access(self) -> Access:
         """Where the data of jobs may come from."""
-        return Access(self.roots, schemes_of(self.uri_schemes))
+        networks = networks_of(self.private_networks)
+        return Access(self.roots, schemes_of(self.uri_schemes), networks, self.closed_folders)
+
+    @property
+    def closed_folders(self) -> tuple[Path, ...]:
+        """Where artifacts of all tenants lie: no job reads there, whatever `file_roots` says."""
+        return (self.data_dir.resolve(),)
 
     @field_validator("openlineage_url", "webhook_url")
     @classmethod
@@ -96,6 +108,12 @@ class Settings(BaseSettings):
     @classmethod
     def _are_known(cls, written: str) -> str:
         schemes_of(written)
+        return written
+
+    @field_validator("private_networks")
+    @classmethod
+    def _are_networks(cls, written: str) -> str:
+        networks_of(written)
         return written
 
 

@@ -21,6 +21,7 @@ from tandem_engine.contracts.spec import JobSpec
 from tandem_engine.contracts.uris import SCHEMES, schemes_of
 from tandem_engine.errors import InvalidSpecError, StopRequestedError, TandemError
 from tandem_engine.inputs.access import Access
+from tandem_engine.inputs.guard import ANY_NETWORK, networks_of
 from tandem_engine.presets import resolve
 from tandem_engine.reporting import LineEmitter, StopFlag
 
@@ -83,7 +84,9 @@ def _run(options: argparse.Namespace, emit: LineEmitter, stop: StopFlag) -> None
         attempt=options.attempt,
         stop=stop,
         cache=options.cache,
-        access=Access(roots or None, options.uri_schemes),
+        access=Access(
+            roots or None, options.uri_schemes, options.private_networks, tuple(options.closed)
+        ),
     )
 
 
@@ -138,6 +141,20 @@ def _parser() -> argparse.ArgumentParser:
         type=schemes_of,
         default=",".join(SCHEMES),
         help="schemes that data may come from, by commas; default: all",
+    )
+    run.add_argument(
+        "--private-networks",
+        type=networks_of,
+        default=ANY_NETWORK,
+        help="private networks that http and https may lead to, by commas; default: any",
+    )
+    run.add_argument(
+        "--closed",
+        action="append",
+        type=lambda written: Path(written).resolve(),
+        default=[],
+        metavar="DIR",
+        help="folder that no data may come from; again for more",
     )
     run.add_argument(
         "--watch-stdin", action="store_true", help="leave when standard input is closed"

@@ -231,4 +231,7 @@ def _options(settings: Settings) -> list[str]:
         settings.file_roots,
         "--uri-schemes",
         settings.uri_schemes,
+        "--private-networks",
+        settings.private_networks,
+        *(f"--closed={folder}" for folder in settings.closed_folders),
     ]

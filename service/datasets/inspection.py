@@ -17,6 +17,7 @@ from tandem_engine.errors import DatasetEmptyError, DomainTooSmallError, TandemE
 from tandem_engine.inputs.access import Access
 from tandem_engine.inputs.documents import Document, iterate_file
 from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.lines import Cut
 from tandem_engine.inputs.listing import files_of
 from tandem_engine.inputs.tokens import count_tokens
 
@@ -28,6 +29,9 @@ MOST_BYTES = 64 * 2**20
 
 LONGEST_RECORD = 64 * 2**20
 """Bytes of a line that is looked at; longer ones are left to the engine."""
+
+MOST_READ = 4 * MOST_BYTES
+"""Bytes of a file that are read, decompressed: blank lines hold no text, and compress well."""
 
 MOST_MATCHES = 32
 """Files of a pattern that are opened; the rest is listed only."""
@@ -53,7 +57,7 @@ class _Seen:
     skipped: int = 0
     """Malformed records."""
     more: bool = False
-    """Whether there are files that were not opened."""
+    """Whether there is more than was read."""
 
     def add(self, document: Document) -> None:
         self.bytes += document.byte_count
@@ -151,7 +155,11 @@ def _look_into(file: SourceFile, seen: _Seen, may_skip: int) -> None:
         if seen.skipped > may_skip:
             raise error
 
-    documents = iterate_file(file, on_malformed=leave_out, longest_record=LONGEST_RECORD)
+    def leave_off() -> None:
+        seen.more = True
+
+    cut = Cut(LONGEST_RECORD, MOST_READ, leave_off)
+    documents = iterate_file(file, on_malformed=leave_out, cut=cut)
     for number, document in enumerate(documents, start=1):
         seen.add(document)
         if number >= FIRST_RECORDS and seen.suffices:

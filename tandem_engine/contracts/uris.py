@@ -17,6 +17,7 @@ SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 _ALIASES: dict[str, Scheme] = {"gcs": "gs", "abfs": "az", "abfss": "az"}
 _WITH_SCHEME = re.compile(r"^([a-z][a-z0-9+.-]*)://(.*)$", re.IGNORECASE | re.DOTALL)
 _GLOB = re.compile(r"[*?\[]")
+_IPV6_HOST = re.compile(r"^\[[0-9a-f:.]*\](?=[:/])", re.IGNORECASE)
 _HF = re.compile(r"^(datasets/[\w.-]+/[\w.-]+)(?:@([^/\s]+))?(?:/(.+))?$")
 
 
@@ -98,7 +99,7 @@ def _scheme_of(written: str, uri: str) -> Scheme:
 
 def _require_plain(uri: str, path: str) -> None:
     host = path.split("/", 1)[0]
-    if "::" in uri:
+    if "::" in _IPV6_HOST.sub("", path):
         msg = f"{uri!r} chains several addresses by '::'; give one"
         raise ValueError(msg)
     if "@" in host:

@@ -60,7 +60,7 @@ def _places(file: SourceFile) -> list[Location]:
 def _facts(file: SourceFile, place: Location) -> FileFacts:
     if not file.is_local:
         with file.named_in_errors():
-            entry = describe(place)
+            entry = describe(place, file.access)
         if entry.tag is not None:
             described = f"{place.uri}:{entry.size}:{entry.tag}".encode()
             fingerprint = f"tag:{hashlib.sha256(described).hexdigest()}"
@@ -77,13 +77,13 @@ def _stamp(file: SourceFile, place: Location) -> tuple[Any, ...]:
         with file.open(place) as stream:
             return _stamp_of(stream, file, place)
     with file.named_in_errors():
-        entry = describe(place)
+        entry = describe(place, file.access)
     return (entry.tag, entry.size)
 
 
 def _stamp_of(stream: BinaryIO, file: SourceFile, place: Location) -> tuple[Any, ...]:
     if not file.is_local:
-        entry = describe(place)
+        entry = describe(place, file.access)
         return (entry.tag, entry.size)
     status = os.fstat(stream.fileno())
     return (status.st_size, status.st_mtime_ns)

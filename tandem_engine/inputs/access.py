@@ -10,21 +10,29 @@ from typing import BinaryIO
 
 from tandem_engine.contracts.uris import SCHEMES, Location, Scheme
 from tandem_engine.errors import DatasetUnreadableError, TandemError, UriNotAllowedError
+from tandem_engine.inputs.guard import ANY_NETWORK, Network, require_url
+
+_OF_THE_KERNEL = (Path("/proc"), Path("/sys"))
+"""Files here show the process itself, its environment and secrets included."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What may be read; by default everything that the process may read."""
+    """What may be read; by default what the process may read, but no private network by HTTP."""
 
     roots: Sequence[Path] | None = None
     """Folders, without links, that local files must lie in; None is no limit."""
     schemes: frozenset[Scheme] = frozenset(SCHEMES)
+    private_networks: tuple[Network, ...] = ()
+    """Networks beside the public ones that http and https may lead to."""
+    closed: tuple[Path, ...] = ()
+    """Folders, without links, that nothing is read from: where jobs of others leave their files."""
 
     def require(self, location: Location) -> None:
-        """Check the scheme.
+        """Check the scheme, and of a web address what it says by itself.
 
         Raises:
-            UriNotAllowedError: it is switched off.
+            UriNotAllowedError: it is switched off, or leads where no data may come from.
         """
         if location.scheme not in self.schemes:
             allowed = ", ".join(sorted(self.schemes))
@@ -32,6 +40,8 @@ class Access:
                 f"{location.uri} has the scheme {location.scheme!r}, which is switched off here",
                 hint=f"use one of {allowed}, or add it to TANDEM_URI_SCHEMES",
             )
+        if location.scheme in {"http", "https"}:
+            require_url(location.uri)
 
     def resolve(self, path: Path) -> Path:
         """Return `path` with all links followed.
@@ -48,13 +58,27 @@ class Access:
             place = Path(os.path.realpath(path))
         except OSError as error:
             raise unreadable(path, error) from error
-        if self.roots is not None and not any(place.is_relative_to(root) for root in self.roots):
-            shown = os.pathsep.join(str(root) for root in self.roots)
-            raise UriNotAllowedError(
-                f"{path} is outside of the folders that data may come from",
-                hint=f"put the file below one of {shown}, or add its folder to TANDEM_FILE_ROOTS",
-            )
+        if not self.covers(place):
+            raise self._outside(path)
         return place
+
+    def covers(self, place: Path) -> bool:
+        """Tell if `place`, a path without links, lies in the roots."""
+        if any(place.is_relative_to(folder) for folder in self.closed):
+            return False
+        if self.roots is None:
+            return True
+        # A root of "/" is meant for data; a folder of the kernel must be a root itself.
+        hidden = next((top for top in _OF_THE_KERNEL if place.is_relative_to(top)), Path("/"))
+        roots = (root for root in self.roots if root.is_relative_to(hidden))
+        return any(place.is_relative_to(root) for root in roots)
+
+    def _outside(self, path: Path) -> UriNotAllowedError:
+        shown = os.pathsep.join(str(root) for root in self.roots or ())
+        return UriNotAllowedError(
+            f"{path} is outside of the folders that data may come from",
+            hint=f"put the file below one of {shown}, or add its folder to TANDEM_FILE_ROOTS",
+        )
 
     def open(self, path: Path) -> BinaryIO:
         """Open a local file for reading.
@@ -71,6 +95,10 @@ class Access:
             descriptor = os.open(place, flags)
         except OSError as error:
             raise unreadable(path, error) from error
+        # A folder on the way may have become a link since: what was opened is what counts.
+        if not self.covers(_opened(descriptor, place)):
+            os.close(descriptor)
+            raise self._outside(path)
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISREG(mode):
             return os.fdopen(descriptor, "rb")
@@ -82,8 +110,17 @@ class Access:
         )
 
 
-EVERYWHERE = Access()
+EVERYWHERE = Access(private_networks=ANY_NETWORK)
 """No limits: for an engine that its own user starts."""
+
+
+def _opened(descriptor: int, place: Path) -> Path:
+    try:
+        return Path(f"/proc/self/fd/{descriptor}").readlink()
+    except OSError:  # no Linux: at least what is there now must be what was opened
+        now = Path(os.path.realpath(place))
+        same = now.exists() and os.path.samestat(now.stat(), os.fstat(descriptor))
+        return now if same else Path("/")
 
 
 def is_directory(place: object) -> DatasetUnreadableError:

@@ -20,7 +20,7 @@ from tandem_engine.contracts.sources import SourceSpec
 from tandem_engine.errors import DatasetEmptyError, DatasetMalformedError
 from tandem_engine.inputs.access import EVERYWHERE, Access
 from tandem_engine.inputs.files import SourceFile
-from tandem_engine.inputs.lines import json_lines, plain_lines, whole_text
+from tandem_engine.inputs.lines import NO_CUT, Cut, json_lines, plain_lines, whole_text
 from tandem_engine.inputs.listing import source_files
 from tandem_engine.inputs.mds import mds_rows
 from tandem_engine.inputs.records import Row, text_of
@@ -33,10 +33,12 @@ OnMalformed = Callable[[int, DatasetMalformedError], None]
 _ROWS: dict[str, Callable[..., Iterator[Row]]] = {
     "jsonl": json_lines,
     "lines": plain_lines,
+    "text": whole_text,
     "parquet": parquet_rows,
     "arrow": arrow_rows,
     "mds": mds_rows,
 }
+_OF_TEXT = frozenset({"jsonl", "lines", "text"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def iterate_file(
     end_of_text: int | None = None,
     on_malformed: OnMalformed = refuse,
     on_position: Callable[[int], None] | None = None,
-    longest_record: int | None = None,
+    cut: Cut = NO_CUT,
 ) -> Iterator[Document]:
     """Yield the documents of one file.
 
@@ -120,7 +122,7 @@ def iterate_file(
         end_of_text: Id that ends a document of flat tokens; only those need it.
         on_malformed: Told about records that are not what the format says.
         on_position: Told, before each document, how many of the stored bytes were read.
-        longest_record: Bytes after which a line is not read on, and the file ends; None is none.
+        cut: Where files of text are not read on.
 
     Raises:
         TandemError: as `iterate_documents`; a file may yield nothing.
@@ -137,13 +139,8 @@ def iterate_file(
                 yield Document(file.uri, index, "", tokens=tokens)
             return
         with file.plain(stored) as stream:
-            if file.format == "text":
-                rows: Iterator[Row] = whole_text(file, stream, longest_record)
-            elif file.format in {"jsonl", "lines"}:
-                rows = _ROWS[file.format](file, stream, longest_record)
-            else:
-                rows = _ROWS[file.format](file, stream)
-            for row in rows:
+            limits = (cut,) if file.format in _OF_TEXT else ()
+            for row in _ROWS[file.format](file, stream, *limits):
                 tell()
                 try:
                     document = _document(file, row)

@@ -16,12 +16,11 @@ from tandem_engine.contracts.sources import FileFormat, RecordKind, TokenWidth
 from tandem_engine.contracts.uris import Location
 from tandem_engine.errors import (
     DatasetMalformedError,
-    DatasetUnavailableError,
     DatasetUnreadableError,
     TandemError,
 )
 from tandem_engine.inputs.access import EVERYWHERE, Access
-from tandem_engine.inputs.remote import open_remote, unavailable
+from tandem_engine.inputs.remote import open_remote, remote_error
 
 _BUFFER_BYTES = 1 << 20
 
@@ -92,8 +91,7 @@ class SourceFile:
         with self.named_in_errors():
             if self.is_local:
                 return self.access.open(Path(place.path))
-            self.access.require(place)
-            return open_remote(place)
+            return open_remote(place, self.access)
 
     @contextmanager
     def named_in_errors(self) -> Iterator[None]:
@@ -114,15 +112,8 @@ class SourceFile:
             DatasetUnavailableError: in the block: the network failed.
         """
         try:
-            if self.compression == "gzip":
-                # mypy: GzipFile is a BinaryIO in all but name.
-                yield cast("BinaryIO", gzip.GzipFile(fileobj=stream))
-            elif self.compression == "zstd":
-                source = pa.PythonFile(stream, mode="r")
-                raw = cast("io.RawIOBase", pa.CompressedInputStream(source, "zstd"))
-                yield cast("BinaryIO", io.BufferedReader(raw, _BUFFER_BYTES))
-            else:
-                yield stream
+            with self.named_in_errors():
+                yield self._decompressed(stream)
         except EOFError as error:
             raise self.malformed(
                 "is cut off: the compressed data ends too early", "copy the file again"
@@ -139,14 +130,24 @@ class SourceFile:
             # The libraries below a remote file raise whatever theirs raise.
             raise self.network_error(error) or error from error
 
-    def network_error(self, error: Exception) -> DatasetUnavailableError | None:
+    def _decompressed(self, stream: BinaryIO) -> BinaryIO:
+        if self.compression == "gzip":
+            # mypy: GzipFile is a BinaryIO in all but name.
+            return cast("BinaryIO", gzip.GzipFile(fileobj=stream))
+        if self.compression == "zstd":
+            source = pa.PythonFile(stream, mode="r")
+            raw = cast("io.RawIOBase", pa.CompressedInputStream(source, "zstd"))
+            return cast("BinaryIO", io.BufferedReader(raw, _BUFFER_BYTES))
+        return stream
+
+    def network_error(self, error: Exception) -> TandemError | None:
         """Return our error if `error` came from the network, None if from this machine."""
-        from_arrow = isinstance(error, pa.ArrowException) or (
+        from_arrow = isinstance(error, pa.ArrowException | MemoryError | OverflowError) or (
             type(error) is OSError and error.errno is None
         )
         if self.is_local or from_arrow:
             return None
-        found = unavailable(self.location, error)
+        found = remote_error(self.location, error)
         found.field, found.value = self.field, self.uri
         return found
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
 from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.lines import LONGEST_RECORD, read_up_to
 from tandem_engine.inputs.records import Row, decoded, wanted_columns
 
 _READERS: dict[str, Callable[[str], Any]] = {"str": str, "json": json.loads}
@@ -43,8 +44,10 @@ def mds_rows(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
 
 def _record(file: SourceFile, sample: bytes, wanted: set[str], where: str) -> Mapping[str, Any]:
     varying = sum(column.size is None for column in file.columns)
-    sizes = iter(struct.unpack_from(f"<{varying}I", sample))
     place = varying * _WORD
+    if len(sample) < place:
+        raise file.malformed(f"{where} is too short for its columns", "copy the file again")
+    sizes = iter(struct.unpack_from(f"<{varying}I", sample))
     record: dict[str, Any] = {}
     for column in file.columns:
         size = next(sizes) if column.size is None else column.size
@@ -52,7 +55,7 @@ def _record(file: SourceFile, sample: bytes, wanted: set[str], where: str) -> Ma
             text = decoded(file, sample[place : place + size], f"{where}, {column.name!r},")
             try:
                 record[column.name] = _READERS[column.encoding](text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise file.malformed(
                     f"{where}: {column.name!r} is not JSON: {error}", "write the shard again"
                 ) from error
@@ -61,7 +64,7 @@ def _record(file: SourceFile, sample: bytes, wanted: set[str], where: str) -> Ma
 
 
 def _read(file: SourceFile, stream: BinaryIO, size: int) -> bytes:
-    content = stream.read(size) if size >= 0 else b""
-    if len(content) != max(size, 0) or size < 0:
+    content = read_up_to(stream, size) if 0 <= size <= LONGEST_RECORD else b""
+    if len(content) != size:
         raise file.malformed("is no whole MDS shard", "copy the file again")
     return content

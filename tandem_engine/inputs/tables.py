@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 from tandem_engine.inputs.files import SourceFile
 from tandem_engine.inputs.records import Row, wanted_columns
 
-_ROWS = 512
+_ROWS = 32
+"""Few: in a dictionary one value of megabytes may stand in each row, as often in memory."""
+_DAMAGED = (pa.ArrowException, MemoryError, OverflowError, ValueError, OSError)
 _ARROW_FILE = b"ARROW1"
 
 
@@ -25,8 +27,8 @@ def parquet_rows(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
         yield from _rows(parquet.iter_batches(_ROWS, columns=columns), 0)
     except UnicodeDecodeError as error:
         raise _not_utf8(file, error) from error
-    except (pa.ArrowException, OSError) as error:
-        damaged = file.malformed(f"is not a whole Parquet file: {error}", "write it again")
+    except _DAMAGED as error:
+        damaged = file.malformed(f"is not a whole Parquet file: {_shown(error)}", "write it again")
         raise file.network_error(error) or damaged from error
 
 
@@ -44,13 +46,15 @@ def arrow_rows(file: SourceFile, stream: BinaryIO) -> Iterator[Row]:
         first = 0
         for batch in batches:
             chosen = batch.select(columns)
+            # Arrow is read as it lies: a wrong offset would lead anywhere in memory.
+            chosen.validate(full=True)
             for begin in range(0, len(chosen), _ROWS):
                 yield from _rows([chosen.slice(begin, _ROWS)], first + begin)
             first += len(chosen)
     except UnicodeDecodeError as error:
         raise _not_utf8(file, error) from error
-    except (pa.ArrowException, OSError) as error:
-        damaged = file.malformed(f"is not whole Arrow data: {error}", "write it again")
+    except _DAMAGED as error:
+        damaged = file.malformed(f"is not whole Arrow data: {_shown(error)}", "write it again")
         raise file.network_error(error) or damaged from error
 
 
@@ -59,6 +63,10 @@ def _rows(batches: Iterator[pa.RecordBatch] | list[pa.RecordBatch], first: int) 
         for row in batch.to_pylist():
             yield Row(first, f"record {first + 1}", lambda row=row: row)  # type: ignore[misc]
             first += 1
+
+
+def _shown(error: Exception) -> str:
+    return str(error) or "it asks for more memory than there is"
 
 
 def _not_utf8(file: SourceFile, error: UnicodeDecodeError) -> Exception:

@@ -6,25 +6,40 @@ into `.bin` in bytes, int64 the sequence that each document starts with. Flat fi
 documents of their own: one ends after each end-of-text.
 """
 
+import math
 import struct
+import sys
 from collections.abc import Iterator
+from tokenize import TokenError
 from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from tandem_engine.contracts.uris import Location
+from tandem_engine.errors import DatasetMalformedError
 from tandem_engine.inputs.files import SourceFile
+from tandem_engine.inputs.lines import read_up_to
 
 Tokens = npt.NDArray[np.integer[Any]]
 
 LONGEST_DOCUMENT = 1 << 26
-"""Tokens of a flat file without an end-of-text after which it is not read on."""
+"""Tokens of a document, after which a file is refused."""
 
 _MAGIC = b"MMIDIDX\x00\x00"
 _HEAD = struct.Struct("<9sQBQQ")
 _INTEGERS = {1: "u1", 2: "i1", 3: "<i2", 4: "<i4", 5: "<i8", 8: "<u2"}
 _CHUNK_TOKENS = 1 << 20
+_NO_LITERALS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    SyntaxError,
+    TokenError,
+    RecursionError,
+    MemoryError,
+)
+_TOO_FEW = "names more tokens than its .bin holds"
 
 
 def bin_of(file: SourceFile) -> Location:
@@ -46,11 +61,11 @@ def token_documents(
         return
     if end_of_text is None:
         raise ValueError("flat tokens can only be cut into documents at an end-of-text")
-    dtype, rows = _flat_layout(file, stream)
+    dtype, shape = _flat_layout(file, stream)
     documents = (
-        _cut(file, _chunks(file, stream, dtype), end_of_text)
-        if rows is None
-        else _rows(file, stream, dtype, rows)
+        _rows(file, stream, dtype, shape)
+        if shape is not None and len(shape) == 2  # noqa: PLR2004
+        else _cut(file, _chunks(file, stream, dtype, shape), end_of_text)
     )
     for index, tokens in enumerate(documents):
         if len(tokens):
@@ -66,9 +81,14 @@ def count_tokens(file: SourceFile) -> int:
     with file.open() as stream:
         if file.format == "megatron":
             return int(_index(file, stream)[1].sum())
-        dtype, _ = _flat_layout(file, stream)
+        dtype, shape = _flat_layout(file, stream)
         begin = stream.tell()
-        return (stream.seek(0, 2) - begin) // dtype.itemsize
+        stored = (stream.seek(0, 2) - begin) // dtype.itemsize
+        if shape is None:
+            return stored
+        if stored < math.prod(shape):
+            raise _cut_off(file)
+        return math.prod(shape)
 
 
 def _index(
@@ -81,35 +101,46 @@ def _index(
     if magic != _MAGIC or version != 1 or code not in _INTEGERS:
         raise file.malformed("is no Megatron index", "give the .idx that was written with the .bin")
     size = sequences * 12 + documents * 8
-    content = stream.read(size)
+    content = read_up_to(stream, size)
     if len(content) != size:
-        raise file.malformed("is cut off", "copy .idx and .bin again")
+        raise _cut_off(file)
     lengths = np.frombuffer(content, "<i4", sequences)
     pointers = np.frombuffer(content, "<i8", sequences, offset=4 * sequences)
     starts = np.frombuffer(content, "<i8", documents, offset=12 * sequences)
+    least = min(int(part.min(initial=0)) for part in (lengths, pointers, starts))
+    if least < 0 or starts.max(initial=0) > sequences or (np.diff(starts) < 0).any():
+        raise file.malformed("names sequences that cannot be", "copy .idx and .bin again")
     return np.dtype(_INTEGERS[code]), lengths, pointers, starts
 
 
 def _megatron(file: SourceFile, stream: BinaryIO) -> Iterator[tuple[int, Tokens]]:
     dtype, lengths, pointers, starts = _index(file, stream)
     with file.open(bin_of(file)) as tokens:
+        if pointers.max(initial=0) > tokens.seek(0, 2):
+            raise file.malformed(_TOO_FEW, "copy .idx and .bin again")
         for index in range(len(starts) - 1):
             parts = []
-            for sequence in range(int(starts[index]), int(starts[index + 1])):
+            held = slice(int(starts[index]), int(starts[index + 1]))
+            if lengths[held].sum(dtype=np.int64) > LONGEST_DOCUMENT:
+                raise file.malformed(
+                    f"document {index + 1} has more than {LONGEST_DOCUMENT} tokens",
+                    "cut it into several documents",
+                )
+            for sequence in range(held.start, held.stop):
                 tokens.seek(int(pointers[sequence]))
                 size = int(lengths[sequence]) * dtype.itemsize
-                content = tokens.read(size)
+                content = read_up_to(tokens, size)
                 if len(content) != size:
-                    raise file.malformed(
-                        "names more tokens than its .bin holds", "copy .idx and .bin again"
-                    )
+                    raise file.malformed(_TOO_FEW, "copy .idx and .bin again")
                 parts.append(np.frombuffer(content, dtype))
             if ids := [part for part in parts if len(part)]:
                 yield index, np.concatenate(ids)
 
 
-def _flat_layout(file: SourceFile, stream: BinaryIO) -> tuple[np.dtype[Any], int | None]:
-    """Return the integers, and the length of rows where the array has two dimensions."""
+def _flat_layout(
+    file: SourceFile, stream: BinaryIO
+) -> tuple[np.dtype[Any], tuple[int, ...] | None]:
+    """Return the integers, and the array's shape where there is a header that says one."""
     if file.format == "tokens":
         return np.dtype(file.token_dtype), None
     try:
@@ -119,35 +150,52 @@ def _flat_layout(file: SourceFile, stream: BinaryIO) -> tuple[np.dtype[Any], int
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, by_columns, dtype = read(stream)
-    except (ValueError, KeyError) as error:
+    # NumPy evaluates a header of Python literals.
+    except _NO_LITERALS as error:
         raise file.malformed(
             f"is no NumPy array: {error}",
             "files without a header, as OLMo's, have the format tokens and need token_dtype",
         ) from error
-    if dtype.kind not in "iu" or by_columns or len(shape) not in {1, 2}:
+    if dtype.kind not in "iu" or by_columns or len(shape) not in {1, 2} or min(shape) < 0:
         raise file.malformed(
             f"holds an array of {dtype} with {len(shape)} dimensions",
             "save whole numbers in one dimension, or one document per row",
         )
-    return dtype, shape[1] if len(shape) == 2 else None  # noqa: PLR2004
+    if len(shape) == 2 and shape[1] > LONGEST_DOCUMENT:  # noqa: PLR2004
+        raise file.malformed(
+            f"has rows of {shape[1]} tokens", "save one document per row, or one dimension"
+        )
+    return dtype, shape
 
 
-def _chunks(file: SourceFile, stream: BinaryIO, dtype: np.dtype[Any]) -> Iterator[Tokens]:
-    while content := stream.read(_CHUNK_TOKENS * dtype.itemsize):
+def _chunks(
+    file: SourceFile, stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...] | None
+) -> Iterator[Tokens]:
+    left = sys.maxsize if shape is None else math.prod(shape)
+    while content := stream.read(min(_CHUNK_TOKENS, left) * dtype.itemsize):
         if len(content) % dtype.itemsize:
             raise file.malformed(
                 f"ends inside of a token of {dtype.itemsize} bytes", "check token_dtype"
             )
+        left -= len(content) // dtype.itemsize
         yield np.frombuffer(content, dtype)
+    if shape is not None and left:
+        raise _cut_off(file)
 
 
 def _rows(
-    file: SourceFile, stream: BinaryIO, dtype: np.dtype[Any], length: int
+    file: SourceFile, stream: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]
 ) -> Iterator[Tokens]:
-    while content := stream.read(length * dtype.itemsize):
+    rows, length = shape
+    for _ in range(rows if length else 0):
+        content = read_up_to(stream, length * dtype.itemsize)
         if len(content) != length * dtype.itemsize:
-            raise file.malformed("is cut off", "copy the file again")
+            raise _cut_off(file)
         yield np.frombuffer(content, dtype)
+
+
+def _cut_off(file: SourceFile) -> DatasetMalformedError:
+    return file.malformed("is cut off", "copy the file again")
 
 
 def _cut(file: SourceFile, chunks: Iterator[Tokens], end_of_text: int) -> Iterator[Tokens]:

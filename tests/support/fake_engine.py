@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--spec", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--attempt", type=int, required=True)
-    for option in ("--cache", "--file-roots", "--uri-schemes"):
+    for option in ("--cache", "--file-roots", "--uri-schemes", "--private-networks", "--closed"):
         parser.add_argument(option)
     parser.add_argument("--watch-stdin", action="store_true")
     options = parser.parse_args()
