@@ -13,6 +13,7 @@ from service.auth.scopes import scope_of
 from service.context import Context
 from service.db.session import unit_of_work
 from service.errors import ForbiddenError, UnauthorizedError
+from service.query import refuse_unknown_query
 
 _bearer = HTTPBearer(
     auto_error=False,
@@ -51,6 +52,7 @@ def authenticate(
     Raises:
         UnauthorizedError: there is no key, or it is unknown, revoked or expired.
         ForbiddenError: the key lacks the scope that the request needs.
+        ValidationFailedError: the query names what the endpoint does not have.
     """
     if credentials is None:
         raise _unauthorized("send the header `Authorization: Bearer tnd_...`")
@@ -64,6 +66,7 @@ def authenticate(
                 needed = scope_of(request.method, request.url.path)
                 if needed not in key.scopes:
                     raise ForbiddenError(f"the key needs the scope `{needed}` for this")
+                refuse_unknown_query(request)
                 return Caller(tenant_id=key.tenant_id, key_prefix=prefix)
     raise _unauthorized("the API key is unknown, revoked or expired; ask for another one")
 

@@ -18,7 +18,11 @@ class ApiKeyCreate(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(
-        min_length=1, max_length=200, description="What it is for.", examples=["nightly sweep"]
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="What it is for; no control characters.",
+        examples=["nightly sweep"],
     )
     scopes: list[Scope] = Field(
         default=["read", "write"],

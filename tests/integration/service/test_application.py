@@ -171,3 +171,12 @@ def test_the_service_serves_without_torch_and_a_key_made_by_its_command_works(
         ) as answer,
     ):
         assert json.load(answer)["data"] == []
+
+
+def test_a_parameter_that_an_endpoint_does_not_have_is_a_mistake_and_not_ignored(api: Api) -> None:
+    answer = api.client.get("/v1/jobs?stat=running&limit=5")
+    assert answer.status_code == 422
+    (problem,) = answer.json()["errors"]
+    assert (problem["pointer"], problem["value"]) == ("query:stat", "running")
+    assert problem["hint"] == "did you mean state?"
+    assert api.client.get("/healthz?probe=1").status_code == 200
