@@ -23,6 +23,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 _TRIES = 4
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 8.0
+_LONGEST_POLL_SECONDS = 20
 
 
 class TandemClient(ComparisonCalls):
@@ -43,6 +44,7 @@ class TandemClient(ComparisonCalls):
     ) -> None:
         """Take the service's address and an API key; `transport` and `sleep` are for tests."""
         self._sleep = sleep
+        self._timeout_seconds = timeout_seconds
         self._http = httpx.Client(
             base_url=url.rstrip("/"),
             headers={"Authorization": f"Bearer {api_key}"},
@@ -163,8 +165,14 @@ class TandemClient(ComparisonCalls):
         again: then a step comes a second time, with the same values, and the later one counts.
         """
         epoch: int | None = None
+        # The service answers as soon as there is something new; a proxy may cut longer waits.
+        wait = min(_LONGEST_POLL_SECONDS, int(self._timeout_seconds / 2))
+        headers = {"Prefer": f"wait={wait}"} if follow and wait else {}
         while True:
-            page = self.trajectory(job_id, after_step=after_step, epoch=epoch)
+            params = {"after_step": after_step, "epoch": epoch}
+            path = _path(job_id, "trajectory")
+            response = self._request("GET", path, params=params, headers=headers)
+            page: Json = response.json()
             rewind = page.get("rewind")
             # A page with a rewind starts over after it; without points it only moves the cursor.
             if rewind is not None and rewind["to_step"] < after_step:
@@ -178,7 +186,8 @@ class TandemClient(ComparisonCalls):
                 continue
             if not follow or page["job_state"] in FINAL_STATES:
                 return
-            self._sleep((page.get("poll_after_ms") or 1000) / 1000)
+            if "preference-applied" not in response.headers:
+                self._sleep((page.get("poll_after_ms") or 1000) / 1000)
 
     def mixture(self, job_id: str) -> Json:
         """Return the learned mixture and its verdict."""
@@ -287,13 +296,16 @@ def _path(job_id: str, rest: str = "") -> str:
 
 
 def _rows(page: Json) -> Iterator[Json]:
-    domains, columns = page["domains"], page["columns"]
+    columns = page["columns"]
+    targets = page.get("targets", [])
+    names = {name: targets if name == "target_loss" else page["domains"] for name in columns}
     for values in zip(*columns.values(), strict=True):
         row = dict(zip(columns, values, strict=True))
-        yield {
-            name: dict(zip(domains, value, strict=True)) if isinstance(value, list) else value
-            for name, value in row.items()
-        }
+        for name, value in row.items():
+            if isinstance(value, list):
+                # What a point of an older release lacks is an empty list.
+                row[name] = dict(zip(names[name], value, strict=bool(value)))
+        yield row
 
 
 def _problem(response: httpx.Response) -> Json:

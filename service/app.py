@@ -17,9 +17,12 @@ from service.exports import endpoints as exports
 from service.jobs import control_endpoints as controls
 from service.jobs import endpoints as jobs
 from service.jobs import trajectory_endpoints as trajectories
+from service.jobs import trajectory_stream_endpoints as trajectory_streams
+from service.jobs.watching import Watcher
 from service.middleware import RequestMiddleware
 from service.openapi import add_openapi
 from service.settings import Settings, read_settings
+from service.termination import on_termination
 
 log = structlog.get_logger(__name__)
 
@@ -42,10 +45,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         app.state.context = context
         context.reconciler.start()
         context.notifications.start()
+        watcher = app.state.watcher = Watcher(context.sessions)
+        watcher.start()
         log.info("service_started")
         try:
-            yield
+            # Streams last for hours; a server that is told to end would wait for them.
+            with on_termination(watcher.close):
+                yield
         finally:
+            await watcher.stop()
             context.notifications.stop()
             context.reconciler.stop()
             context.close()
@@ -62,6 +70,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         jobs,
         controls,
         trajectories,
+        trajectory_streams,
         exports,
         artifacts,
         comparisons,

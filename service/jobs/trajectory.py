@@ -1,57 +1,86 @@
-"""Pages of a trajectory, as columns in JSON or as CSV.
+"""What a reader gets of a trajectory: a page after a cursor, or all of it, piece by piece.
 
-A resumed attempt writes steps again, so a reader hands back the `epoch` it knows beside its
-`after_step`; if points that it holds were rewritten since, the answer says to which step to go
-back (`rewind`) and its points start there.
+There are two cursors. `after_step` follows the steps of training; `after_seq` follows the order in
+which points were written. A resumed attempt writes steps again, so a reader hands back the `epoch`
+that it knows beside either; if points were rewritten since, the answer says to which step to go
+back (`rewind`). By steps, its points start there; by seq, they are those that were written since.
 """
 
-import csv
 import hashlib
-import io
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from pydantic_core import to_json
 from sqlalchemy.orm import Session
 
+from service.db.session import Sessions, unit_of_work
+from service.jobs import trajectory_sampling as sampling
 from service.jobs.lifecycle import TERMINAL, JobState
 from service.jobs.models import Job
-from service.jobs.repository.trajectory import PointRow, read_points, rewound_since
+from service.jobs.repository.trajectory import (
+    Order,
+    Place,
+    PointRow,
+    Span,
+    find_end,
+    read_alphas,
+    read_chosen,
+    read_span,
+    rewound_since,
+)
+from service.jobs.trajectory_columns import FIELDS, column
+from service.jobs.trajectory_formats import Format
 from service.jobs.views import domain_names, target_names
-from tandem_engine.contracts.records import TrajectoryPoint
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
 POLL_AFTER_MS = 2000
-
-FIELDS = [name for name in TrajectoryPoint.model_fields if name != "type"]
-PER_DOMAIN = (
-    *("alpha", "answer", "tried", "delta", "train_loss", "validation_loss", "gap", "epochs"),
-)
-PER_TARGET = "target_loss"
-SCALARS = [name for name in FIELDS if name not in {*PER_DOMAIN, PER_TARGET}]
+PIECE = 2000
+"""Points that are in memory at a time when all of them are sent."""
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a reader asks for."""
+    """What a reader asks for; without a limit it is all of it."""
 
-    after_step: int
-    limit: int
+    order: Order
+    after: int
+    limit: int | None
     epoch: int | None
-    csv: bool
+    format: Format = Format.JSON
+    max_points: int | None = None
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the reader gets."""
+    """What the reader gets: where it begins and ends, and its points if they were read."""
 
     job: Job
-    points: Sequence[PointRow]
+    span: Span
     rewind_to: int | None
-    last_step: int
+    end: Place | None
     has_more: bool
+    chosen: Sequence[int] | None = None
+    points: Sequence[PointRow] = ()
+
+    @property
+    def last_step(self) -> int:
+        """The step to go on after."""
+        if self.end is not None:
+            return self.end.step
+        return self.span.after if self.span.order == "step" else self.job.last_step
+
+    @property
+    def next_seq(self) -> int | None:
+        """The seq to go on after; None in the middle of a trajectory that is read by steps."""
+        if not self.has_more:
+            return self.job.last_seq
+        return self.end.seq if self.end is not None and self.span.order == "seq" else None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether the reader learns anything from it."""
+        return self.end is not None or self.rewind_to is not None or self.poll_after_ms is None
 
     @property
     def poll_after_ms(self) -> int | None:
@@ -63,24 +92,56 @@ class Page:
 
 def etag(job: Job, query: Query) -> str:
     """Return the tag of a page; it needs no point to be read."""
-    asked = f"{query.after_step} {query.limit} {query.epoch} {query.csv}"
-    digest = hashlib.sha256(asked.encode()).hexdigest()[:16]
-    return f'W/"{job.epoch}-{job.last_seq}-{job.state}-{digest}"'
+    asked = f"{query.order} {query.after} {query.limit} {query.epoch} {query.format}"
+    digest = hashlib.sha256(f"{asked} {query.max_points}".encode()).hexdigest()[:16]
+    return f'W/"{job.epoch}-{job.last_seq}-{job.last_step}-{job.state}-{digest}"'
 
 
 def read_page(session: Session, job: Job, query: Query) -> Page:
-    """Read the points that `query` asks for."""
-    rewind_to = _rewind_to(session, job, query)
-    start = query.after_step if rewind_to is None else rewind_to
-    points = read_points(session, job.id, after_step=start, limit=query.limit + 1)
-    shown = points[: query.limit]
-    return Page(
-        job=job,
-        points=shown,
-        rewind_to=rewind_to,
-        last_step=shown[-1].step if shown else start,
-        has_more=len(points) > len(shown),
-    )
+    """Read the points that `query` asks for, `MAX_LIMIT` at most."""
+    limit = min(query.limit or DEFAULT_LIMIT, MAX_LIMIT)
+    if query.max_points is not None:
+        page = open_page(session, job, query)
+        return replace(page, points=read_chosen(session, page.span, page.chosen or ()))
+    span, rewind_to = _begin(session, job, query)
+    points = read_span(session, span, limit + 1)
+    shown = points[:limit]
+    end = Place(shown[-1].step, shown[-1].seq) if shown else None
+    return Page(job, span, rewind_to, end, has_more=len(points) > limit, points=shown)
+
+
+def open_page(session: Session, job: Job, query: Query) -> Page:
+    """Find where a page ends and which points it has, without reading them: see `pieces`."""
+    span, rewind_to = _begin(session, job, query)
+    if query.max_points is None:
+        end, has_more = find_end(session, span, query.limit)
+        if end is not None:
+            span = replace(span, until=end.step if span.order == "step" else end.seq)
+        return Page(job, span, rewind_to, end, has_more)
+    places, moves = sampling.movements(read_alphas(session, span, PIECE))
+    chosen = [int(places[index]) for index in sampling.choose(moves, query.max_points)]
+    end, _ = find_end(session, span, None) if chosen else (None, False)
+    return Page(job, span, rewind_to, end, has_more=False, chosen=chosen)
+
+
+def pieces(sessions: Sessions, page: Page) -> Iterator[Sequence[PointRow]]:
+    """Yield the points of an open page; between two pieces no connection is held."""
+    if page.chosen is not None:
+        for start in range(0, len(page.chosen), PIECE):
+            with unit_of_work(sessions) as work:
+                points = read_chosen(work.session, page.span, page.chosen[start : start + PIECE])
+            yield points
+        return
+    span = page.span
+    while page.end is not None:
+        with unit_of_work(sessions) as work:
+            points = read_span(work.session, span, PIECE)
+        if points:
+            yield points
+        if len(points) < PIECE:
+            return
+        last = points[-1]
+        span = replace(span, after=last.step if span.order == "step" else last.seq)
 
 
 def as_json(page: Page) -> bytes:
@@ -90,54 +151,45 @@ def as_json(page: Page) -> bytes:
         "object": "trajectory",
         "job_id": job.id,
         "domains": domain_names(job),
+        "targets": target_names(job),
         "epoch": job.epoch,
         "rewind": None if page.rewind_to is None else {"to_step": page.rewind_to},
-        "columns": {name: [_value(point, name) for point in page.points] for name in FIELDS},
+        "columns": {name: column(page.points, name) for name in FIELDS},
         "last_step": page.last_step,
+        "next_seq": page.next_seq,
+        "last_seq": job.last_seq,
         "has_more": page.has_more,
         "job_state": job.state,
         "poll_after_ms": page.poll_after_ms,
     }
-    return to_json(document)
+    return to_json(document, inf_nan_mode="null")
 
 
-def as_csv(page: Page) -> str:
-    """Write a page as one row per episode; `alpha:<domain>` and so on are columns."""
-    names, targets = domain_names(page.job), target_names(page.job)
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        [
-            *SCALARS,
-            *(f"{field}:{name}" for field in PER_DOMAIN for name in names),
-            *(f"{PER_TARGET}:{name}" for name in targets),
-        ]
-    )
-    for point in page.points:
-        row = [_value(point, name) for name in SCALARS]
-        for field in PER_DOMAIN:
-            # Points of an older release lack what is newer than they.
-            row += _value(point, field) or [None] * len(names)
-        row += _value(point, PER_TARGET) or [None] * len(targets)
-        writer.writerow(["" if value is None else value for value in row])
-    return buffer.getvalue()
+def _begin(session: Session, job: Job, query: Query) -> tuple[Span, int | None]:
+    if query.order == "seq":
+        rewind_to = _rewind_by_seq(session, job, query)
+        return Span(job.id, "seq", query.after, job.last_seq), rewind_to
+    rewind_to = _rewind_by_step(session, job, query)
+    after = query.after if rewind_to is None else rewind_to
+    return Span(job.id, "step", after, job.last_seq), rewind_to
 
 
-def _rewind_to(session: Session, job: Job, query: Query) -> int | None:
+def _rewind_by_step(session: Session, job: Job, query: Query) -> int | None:
     # Whoever stands after the end saw points that are gone, whatever epoch they know of.
-    if query.after_step > job.last_step:
+    if query.after > job.last_step:
         beyond: int | None = job.last_step
     else:
         beyond = None
     if query.epoch is None or query.epoch >= job.epoch:
         return beyond
-    rewound = rewound_since(session, job.id, query.epoch)
-    if rewound is None or rewound >= query.after_step:
+    rewound = rewound_since(session, job.id, query.epoch, until=job.epoch)
+    if rewound is None or rewound >= query.after:
         return beyond
     return rewound
 
 
-def _value(point: PointRow, name: str) -> Any:
-    if name in PointRow._fields and name != "extra":
-        return getattr(point, name)
-    return point.extra.get(name)
+def _rewind_by_seq(session: Session, job: Job, query: Query) -> int | None:
+    # What was written again has a new seq and comes anyway; what it replaces has to be forgotten.
+    if query.after == 0 or query.epoch is None or query.epoch >= job.epoch:
+        return None
+    return rewound_since(session, job.id, query.epoch, until=job.epoch)

@@ -12,7 +12,8 @@ class Rewind(BaseModel):
     """A resumed attempt wrote later steps again."""
 
     to_step: int = Field(
-        description="Forget every point after this step; `columns` goes on from here.",
+        description="Forget every point after this step. With `after_step`, `columns` goes on from "
+        "here; with `after_seq`, what was written since comes as always.",
         examples=[100],
     )
 
@@ -134,6 +135,9 @@ class Trajectory(BaseModel):
     domains: list[str] = Field(
         description="Names in the order of all lists.", examples=[["code", "manuals"]]
     )
+    targets: list[str] = Field(
+        description="Names in the order of `target_loss`.", examples=[["exam"]]
+    )
     epoch: int = Field(
         description="Attempt that wrote the newest points; give it back as `epoch`.",
         examples=[1],
@@ -147,6 +151,15 @@ class Trajectory(BaseModel):
     )
     last_step: int = Field(
         description="Step of the last point here; give it back as `after_step`.", examples=[20]
+    )
+    next_seq: int | None = Field(
+        description="Give it back as `after_seq`; null in the middle of a trajectory that is read "
+        "by steps.",
+        examples=[2],
+    )
+    last_seq: int = Field(
+        description="Number of the job's newest write; a step that is written again has a new one.",
+        examples=[2],
     )
     has_more: bool = Field(description="Whether more points can be read now.", examples=[False])
     job_state: JobState = Field(

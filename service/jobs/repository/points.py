@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -10,6 +10,7 @@ from service.jobs.models import Job, JobAttempt, TrajectoryRow
 from tandem_engine.contracts.records import TrajectoryPoint
 
 _VALUES = ("episode", "alpha", "delta", "run", "seed", "restart", "bounded")
+_COMPARED = ("extra", *_VALUES)
 _OWN_COLUMNS = {"type", "step", *_VALUES}
 
 
@@ -21,11 +22,15 @@ def upsert_points(
     attempt: int,
     first_seq: int,
 ) -> None:
-    """Write points; a repeated delivery of the same points replaces them by themselves."""
+    """Write points; the same point again changes nothing, so its readers do not see it again."""
     statement = insert(TrajectoryRow)
+    new = statement.excluded
     statement = statement.on_conflict_do_update(
         index_elements=["job_id", "step"],
-        set_={name: statement.excluded[name] for name in ("attempt", "seq", "extra", *_VALUES)},
+        set_={name: new[name] for name in ("attempt", "seq", "extra", *_VALUES)},
+        where=or_(
+            *(getattr(TrajectoryRow, name).is_distinct_from(new[name]) for name in _COMPARED)
+        ),
     )
     rows = [
         {

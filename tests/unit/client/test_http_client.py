@@ -43,7 +43,9 @@ def _json(document: object, status: int = 200, **headers: str) -> httpx.Response
     return httpx.Response(status, json=document, headers=headers)
 
 
-def _page(steps: list[int], **changes: Any) -> httpx.Response:
+def _page(
+    steps: list[int], *, headers: dict[str, str] | None = None, **changes: Any
+) -> httpx.Response:
     page = {
         "domains": ["code", "manuals"],
         "epoch": 1,
@@ -53,7 +55,7 @@ def _page(steps: list[int], **changes: Any) -> httpx.Response:
         "job_state": "running",
         "poll_after_ms": 500,
     }
-    return _json(page | changes)
+    return _json(page | changes, **(headers or {}))
 
 
 def test_a_submission_carries_key_name_and_specification() -> None:
@@ -152,6 +154,30 @@ def test_a_trajectory_is_followed_to_the_end_of_the_job() -> None:
     asked = [request.url.params["after_step"] for request in service.requests]
     assert asked == ["0", "20", "30"]
     assert service.naps == [0.5]
+
+
+def test_a_service_that_waits_for_news_is_asked_again_at_once() -> None:
+    waited = {"Preference-Applied": "wait=15"}
+    service = Service(
+        _page([10], headers=waited), _page([], headers=waited), _page([20], job_state="succeeded")
+    )
+    points = list(service.client().iter_trajectory("job_1"))
+    assert [point["step"] for point in points] == [10, 20]
+    assert {request.headers["prefer"] for request in service.requests} == {"wait=15"}
+    assert service.naps == []
+
+
+def test_losses_on_targets_are_named_by_target() -> None:
+    columns = {"step": [10], "alpha": [[0.25, 0.75]], "target_loss": [[2.5]]}
+    service = Service(_page([], columns=columns, targets=["exam"]))
+    (point,) = service.client().iter_trajectory("job_1", follow=False)
+    assert point["target_loss"] == {"exam": 2.5}
+
+
+def test_a_trajectory_that_is_not_followed_is_not_waited_for() -> None:
+    service = Service(_page([10]))
+    assert len(list(service.client().iter_trajectory("job_1", follow=False))) == 1
+    assert "prefer" not in service.requests[0].headers
 
 
 def test_a_rewind_reads_the_rewritten_steps_again() -> None:

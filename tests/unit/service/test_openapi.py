@@ -13,6 +13,7 @@ from service.settings import Settings
 from tandem_engine.contracts.records import ResultRecord
 
 Document = dict[str, Any]
+BINARY = {"application/vnd.apache.parquet", "application/vnd.apache.arrow.stream"}
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +48,7 @@ def test_every_endpoint_says_what_it_does_with_examples(document: Document) -> N
         missing += [f"{name} lacks a {word}" for word in wanted if not operation.get(word)]
         for status, response in operation["responses"].items():
             for kind, content in response.get("content", {}).items():
-                if kind != "application/vnd.apache.parquet" and not (
-                    content.get("example") or content.get("examples")
-                ):
+                if kind not in BINARY and not (content.get("example") or content.get("examples")):
                     missing.append(f"{name} {status} {kind} lacks an example")
         for parameter in operation.get("parameters", []):
             where = f"{name} {parameter['name']}"
