@@ -19,6 +19,9 @@ from service.jobs import endpoints as jobs
 from service.jobs import trajectory_endpoints as trajectories
 from service.jobs import trajectory_stream_endpoints as trajectory_streams
 from service.jobs.watching import Watcher
+from service.metrics import endpoint as metrics
+from service.metrics.http import HttpMetrics
+from service.metrics.registry import Metrics
 from service.middleware import RequestMiddleware
 from service.openapi import add_openapi
 from service.settings import Settings, read_settings
@@ -38,11 +41,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings: None reads them from the environment.
     """
     chosen = settings or read_settings()
+    http_metrics = HttpMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         context = Context.create(chosen)
         app.state.context = context
+        shown = app.state.metrics = Metrics.create(chosen, http_metrics, context.reconciler)
         context.reconciler.start()
         context.notifications.start()
         watcher = app.state.watcher = Watcher(context.sessions)
@@ -56,6 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await watcher.stop()
             context.notifications.stop()
             context.reconciler.stop()
+            shown.close()
             context.close()
             log.info("service_stopped")
 
@@ -77,9 +83,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         discovery,
         keys,
         health,
+        metrics,
     ):
         app.include_router(module.router)
     add_error_handlers(app)
-    app.add_middleware(RequestMiddleware, max_body_bytes=chosen.max_body_bytes)
+    app.add_middleware(
+        RequestMiddleware, max_body_bytes=chosen.max_body_bytes, metrics=http_metrics
+    )
     add_openapi(app)
     return app

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import PayloadTooLargeError, ServiceError
 from service.ids import new_id
+from service.metrics.http import HttpMetrics
 from service.problems import problem_response
 
 log = structlog.get_logger(__name__)
@@ -21,10 +22,11 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 class RequestMiddleware:
     """Pure ASGI, so that it costs nothing per chunk of a response."""
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, max_body_bytes: int, metrics: HttpMetrics) -> None:
         """Wrap `app`; larger bodies are refused before it sees them."""
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -32,21 +34,23 @@ class RequestMiddleware:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope))
-        status: dict[str, int] = {}
         started = time.perf_counter()
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            self._metrics.observed(scope) as observed,
+        ):
 
-        async def send_with_id(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status["code"] = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
-            await send(message)
+            async def send_with_id(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    observed.status = message["status"]
+                    MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
+                await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._handle(scope, receive, send_with_id)
             except Exception:
                 log.exception("request_crashed", method=scope["method"], path=scope["path"])
-                if "code" in status:
+                if observed.status is not None:
                     raise  # half an answer is out; the server has to cut the connection
                 error = ServiceError("an unexpected error; the service's log has the request id")
                 response = problem_response(error, instance=scope["path"])
@@ -56,7 +60,7 @@ class RequestMiddleware:
                     "request",
                     method=scope["method"],
                     path=scope["path"],
-                    status=status.get("code"),
+                    status=observed.status,
                     milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 )
 

@@ -78,6 +78,10 @@ class Settings(BaseSettings):
     webhook_url: str = Field(
         default="", description="CloudEvents of jobs are POSTed to this URL; empty is off."
     )
+    metrics_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Bearer token that `GET /metrics` needs; empty: there is no such path.",
+    )
     log_level: str = Field(default="INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
     @property

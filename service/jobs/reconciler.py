@@ -1,6 +1,7 @@
 """Brings back what was lost, jobs of dead workers and messages unheard; keeps deadlines."""
 
 import threading
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -53,6 +54,8 @@ class Reconciler:
         self._interval_seconds = interval_seconds
         self._resend_seconds = resend_seconds
         self._backoff_seconds = backoff_seconds
+        self.last_round_at = 0.0
+        """Unix time of the last round that this process did; 0: none yet."""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconciler", daemon=True)
 
@@ -85,6 +88,7 @@ class Reconciler:
             due = queue.take_unannounced(work.session, resend_seconds=self._resend_seconds)
             queue.delete_old_keys(work.session, keep_seconds=KEEP_KEYS_SECONDS)
             work.after_commit.append(lambda: self._dispatcher.announce(due))
+        self.last_round_at = time.time()
         return Report(expired=len(expired), announced=len(due))
 
     def _run(self) -> None:
