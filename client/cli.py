@@ -15,6 +15,7 @@ from client import compare_command, display, export_command, manifest_commands
 from client.errors import ManifestDamagedError, ServiceUnreachableError, TandemApiError
 from client.http import FINAL_STATES, TandemClient
 from client.local import NotConfiguredError, default_data_dir, find_connection
+from client.printing import print_json
 from client.specs import SpecFileError, read_comparison, read_request
 from tandem_engine.errors import TandemError
 
@@ -89,7 +90,7 @@ def submit(
         if watch:
             _watch(client, job["id"])
         elif as_json:
-            _print_json(job)
+            print_json(job)
         else:
             print(job["id"])
 
@@ -105,7 +106,7 @@ def list_jobs(
     with _client() as client:
         jobs = list(client.jobs(state=state, limit=limit))
     if as_json:
-        _print_json(jobs)
+        print_json(jobs)
     else:
         Console().print(display.jobs_table(jobs))
 
@@ -116,7 +117,7 @@ def show(job_id: JobId, *, as_json: AsJson = False) -> None:
     with _client() as client:
         job = client.job(job_id)
     if as_json:
-        _print_json(job)
+        print_json(job)
     else:
         Console().print(display.job_view(job))
 
@@ -176,7 +177,7 @@ def clone(
         raise typer.BadParameter(f"--overrides is not JSON: {error}") from error
     with _client() as client:
         job = client.clone(job_id, patch)
-    _print_json(job) if as_json else print(job["id"])
+    print_json(job) if as_json else print(job["id"])
 
 
 @app.command()
@@ -205,7 +206,7 @@ def mixture(job_id: JobId, *, as_json: AsJson = False) -> None:
     with _client() as client:
         learned = client.mixture(job_id)
     if as_json:
-        _print_json(learned)
+        print_json(learned)
     else:
         Console().print(display.mixture_view(learned))
 
@@ -236,7 +237,7 @@ def compare(
         )
         if wait:
             _report(client, comparison, out, as_json=as_json)
-    _print_json(comparison) if as_json else print(comparison["id"])
+    print_json(comparison) if as_json else print(comparison["id"])
 
 
 @app.command()
@@ -263,7 +264,7 @@ def list_comparisons(
     with _client() as client:
         found = list(client.comparisons(limit=limit))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         Console().print(compare_command.comparisons_table(found))
 
@@ -295,7 +296,7 @@ def _report(
     folder = out or Path(comparison["id"])
     written = compare_command.write_reports(client, comparison["id"], folder)
     if as_json:
-        _print_json(comparison)
+        print_json(comparison)
     else:
         compare_command.print_end(comparison, written, Console())
     raise typer.Exit(compare_command.exit_code(comparison["state"]))
@@ -306,8 +307,4 @@ def _exit_by_state(job: dict[str, Any]) -> None:
 
 
 def _print_state(job: dict[str, Any], *, as_json: bool) -> None:
-    _print_json(job) if as_json else print(f"{job['id']} is {job['state']}")
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2))
+    print_json(job) if as_json else print(f"{job['id']} is {job['state']}")

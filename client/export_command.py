@@ -1,7 +1,5 @@
 """`tandem export`: the mixture in a trainer's format, of a job or of a manifest's folder."""
 
-import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +9,7 @@ from rich.console import Console
 from client.files import write_whole
 from client.http import TandemClient
 from client.local import find_connection
+from client.printing import print_json
 
 
 def export(
@@ -88,7 +87,7 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     written = [str(write_whole(folder / f["name"], f["content"].encode())) for f in made["files"]]
     if as_json:
-        _print(made | {"folder": str(folder), "written": written})
+        print_json(made | {"folder": str(folder), "written": written})
         return
     for line in written:
         print(line)
@@ -155,12 +154,10 @@ def _list(*, as_json: bool) -> None:
     from tandem_engine.exports.registry import EXPORTERS  # noqa: PLC0415 - only here
 
     if as_json:
-        _print([{"name": e.name, "title": e.title, "counts": e.counts} for e in EXPORTERS.values()])
+        print_json(
+            [{"name": e.name, "title": e.title, "counts": e.counts} for e in EXPORTERS.values()]
+        )
         return
     width = max(map(len, EXPORTERS))
     for exporter in EXPORTERS.values():
         print(f"{exporter.name:<{width}}  {exporter.counts:<9}  {exporter.title}")
-
-
-def _print(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

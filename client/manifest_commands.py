@@ -3,16 +3,15 @@
 All but `get` work without a service, on what is in a folder; they need the engine's data libraries.
 """
 
-import json
 import os
-import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from client.http import TandemClient
 from client.local import find_connection
+from client.printing import print_json
 
 app = typer.Typer(help="Resampling manifests: which documents to read how often.")
 
@@ -40,7 +39,7 @@ def get(
     with TandemClient(connection.url, connection.api_key) as client:
         folder, written = client.download_manifest(job_id, out)
     if as_json:
-        _print({"folder": str(folder), "files": [str(path) for path in written]})
+        print_json({"folder": str(folder), "files": [str(path) for path in written]})
     else:
         print(folder)
 
@@ -63,7 +62,7 @@ def expand(
 
     manifest = Manifest(folder)
     rows = write_listing(manifest, select_files(manifest, domain, _range(files)), out)
-    _print({"file": str(out), "rows": rows}) if as_json else print(f"{out}: {rows} documents")
+    print_json({"file": str(out), "rows": rows}) if as_json else print(f"{out}: {rows} documents")
 
 
 @app.command()
@@ -90,7 +89,7 @@ def plan(
     summary = plan_elsewhere(
         mixture, inventory, out, target_tokens=target_tokens, seed=seed, rows=rows
     )
-    _print(summary.model_dump()) if as_json else print(out)
+    print_json(summary.model_dump()) if as_json else print(out)
 
 
 def materialise(
@@ -141,7 +140,7 @@ def materialise(
     executor = RayExecutor(ray) if ray else LocalExecutor(workers or os.cpu_count() or 1)
     index = run.materialise(request, executor)
     if as_json:
-        _print(index)
+        print_json(index)
     else:
         print(f"{out}: {index['documents']} documents in {len(index['parts'])} parts")
         if index["left_out"]:
@@ -155,7 +154,3 @@ def _range(written: str | None) -> tuple[int, int] | None:
     if not (colon and begin.isdigit() and end.isdigit()):
         raise typer.BadParameter(f"{written!r} is no range; write A:B, for example 0:10")
     return int(begin), int(end)
-
-
-def _print(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2) + "\n")

@@ -23,10 +23,10 @@ from service.etags import is_current, not_modified
 from service.jobs.models import Manifest
 from service.jobs.paths import NOT_MODIFIED, JobIdPath
 from service.problems import documented
+from tandem_engine.exports.reading import HEAD_FILE
 
 router = APIRouter(prefix="/v1/jobs", tags=["manifest"])
 
-_HEAD = "manifest.json"
 _PARQUET = "application/vnd.apache.parquet"
 # It never changes once it is there.
 _CACHE = "private, max-age=31536000, immutable"
@@ -131,4 +131,4 @@ def _media_type(name: str) -> str:
 
 
 def _read_head(context: Context, manifest: Manifest) -> bytes:
-    return context.store.read(manifest.job_id, manifest.path, _HEAD, sha256=manifest.sha256)
+    return context.store.read(manifest.job_id, manifest.path, HEAD_FILE, sha256=manifest.sha256)

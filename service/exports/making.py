@@ -8,6 +8,7 @@ from service.jobs.models import Manifest
 from tandem_engine import errors
 from tandem_engine.exports.options import ExportOptions
 from tandem_engine.exports.reading import (
+    HEAD_FILE,
     LENGTHS_FILE,
     SHARDS_FILE,
     parse_head,
@@ -15,8 +16,6 @@ from tandem_engine.exports.reading import (
     read_shards,
 )
 from tandem_engine.exports.registry import WrittenExport, export_mixture
-
-HEAD_FILE = "manifest.json"
 
 
 def make_export(

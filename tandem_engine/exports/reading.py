@@ -7,11 +7,9 @@ from typing import Any, BinaryIO
 import pyarrow.parquet as pq
 
 from tandem_engine.errors import ExportRefusedError
+from tandem_engine.manifests.tables import HEAD_FILE, LENGTHS_FILE, SCHEMA_VERSION, SHARDS_FILE
 
-LENGTHS_FILE = "lengths.parquet"
-SHARDS_FILE = "shards.parquet"
-
-_SCHEMA_VERSION = 2
+__all__ = ["HEAD_FILE", "LENGTHS_FILE", "SHARDS_FILE", "parse_head", "read_lengths", "read_shards"]
 
 
 def parse_head(content: bytes) -> dict[str, Any]:
@@ -22,9 +20,9 @@ def parse_head(content: bytes) -> dict[str, Any]:
     """
     head: dict[str, Any] = json.loads(content)
     version = head.get("schema_version")
-    if version != _SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
         raise ExportRefusedError(
-            f"the manifest is of version {version}, and this release exports {_SCHEMA_VERSION}",
+            f"the manifest is of version {version}, and this release exports {SCHEMA_VERSION}",
             field="schema_version",
             value=version,
             hint="run the job again",

@@ -10,17 +10,14 @@ are mail, shells and name servers, which speak no HTTP.
 """
 
 import re
-import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any
 from urllib.parse import urlsplit
 
-from tandem_engine.errors import DatasetUnavailableError, UriNotAllowedError
+from tandem_engine.errors import UriNotAllowedError
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
-Resolver = Callable[..., list[tuple[Any, ...]]]
 
 ANY_NETWORK: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
@@ -115,34 +112,6 @@ def require_address(written: str, allowed: Iterable[Network] = ()) -> None:
         inside = any(address in network for network in networks)
         if address in _METADATA or not (_is_public(address) or inside):
             raise _private()
-
-
-def addresses_of(
-    url: str, allowed: Iterable[Network] = (), resolve: Resolver = socket.getaddrinfo
-) -> list[str]:
-    """Return the addresses to connect to for `url`, all of them checked.
-
-    Whoever calls must connect to one of these, not to the name: that could lead elsewhere by then.
-
-    Raises:
-        UriNotAllowedError: as `require_url` and `require_address`, for any of the addresses.
-        DatasetUnavailableError: the name leads nowhere.
-    """
-    require_url(url)
-    parts = urlsplit(url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    try:
-        found = resolve(parts.hostname, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise DatasetUnavailableError(
-            f"{parts.hostname} has no address: {error}",
-            hint="check the name, and the name servers of this machine",
-        ) from error
-    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    networks = tuple(allowed)
-    for address in addresses:
-        require_address(address, networks)
-    return addresses
 
 
 def _reached(address: Address) -> list[Address]:

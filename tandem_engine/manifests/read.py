@@ -20,9 +20,7 @@ from tandem_engine.inputs.files import SourceFile
 from tandem_engine.inputs.listing import files_of
 from tandem_engine.manifests.expand import FileRecords, MemberRule
 from tandem_engine.manifests.permutation import NAME, VERSION
-from tandem_engine.manifests.tables import EXCLUDED_FILE, HEAD_FILE, SHARDS_FILE
-
-_SCHEMA_VERSION = 2
+from tandem_engine.manifests.tables import EXCLUDED_FILE, HEAD_FILE, SCHEMA_VERSION, SHARDS_FILE
 
 
 @dataclass(frozen=True)
@@ -62,12 +60,12 @@ class Manifest:
                 value=folder,
                 hint="give the folder that `tandem manifest get` wrote",
             ) from error
-        if (version, selector) != (_SCHEMA_VERSION, {"name": NAME, "version": VERSION}):
+        if (version, selector) != (SCHEMA_VERSION, {"name": NAME, "version": VERSION}):
             raise InvalidSpecError(
                 f"{folder} is a manifest of version {version} with the selector {selector}",
                 field="manifest",
                 value=folder,
-                hint=f"this release reads version {_SCHEMA_VERSION} with {NAME} {VERSION}",
+                hint=f"this release reads version {SCHEMA_VERSION} with {NAME} {VERSION}",
             )
         self.head: dict[str, Any] = head
         for name in (SHARDS_FILE, EXCLUDED_FILE):

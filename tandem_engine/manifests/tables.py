@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+SCHEMA_VERSION = 2
 HEAD_FILE = "manifest.json"
 DOMAINS_FILE = "domains.parquet"
 SHARDS_FILE = "shards.parquet"

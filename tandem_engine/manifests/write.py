@@ -47,6 +47,7 @@ from tandem_engine.manifests.tables import (
     HEAD_FILE,
     LENGTHS_FILE,
     LENGTHS_SCHEMA,
+    SCHEMA_VERSION,
     SHARDS_FILE,
     SHARDS_SCHEMA,
     file_entry,
@@ -55,7 +56,6 @@ from tandem_engine.manifests.tables import (
     write_rows,
 )
 
-SCHEMA_VERSION = 2
 MOST_ROWS = 100_000_000
 """Documents that are listed one by one when that is left open."""
 

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from support.api import Api
 from support.jobs import hold_job, points
+from support.queue import messages
 
 from service.db.session import unit_of_work
 from service.jobs import leases
 from service.jobs.leases import Lease
+from service.settings import Settings
 from tandem_engine.contracts.records import ErrorRecord
 
 ERROR = ErrorRecord(code="diverged", message="no", retryable=False, hint="", field=None)
@@ -84,7 +86,23 @@ def test_a_failed_job_is_tried_again_with_all_attempts_and_keeps_what_it_learned
         leases.append_points(work.session, old, points(4, 4))
 
 
-def test_a_retry_is_announced_to_the_workers(api: Api) -> None:
+@pytest.mark.parametrize("what", ["retry", "resume"])
+def test_a_job_that_is_queued_again_is_announced_to_the_workers(
+    api: Api, settings: Settings, what: str
+) -> None:
+    if what == "retry":
+        job, _ = failed(api)
+    else:
+        job = api.create()
+        ask(api, job, "pause")
+    before = len(messages(settings))
+    ask(api, job, what)
+    newest, *_ = messages(settings)
+    assert len(messages(settings)) == before + 1
+    assert job["id"] in newest["headers"]["argsrepr"]
+
+
+def test_a_retry_is_an_event(api: Api) -> None:
     job, _ = failed(api)
     ask(api, job, "retry")
     events = api.client.get(job["links"]["events"]).json()["data"]

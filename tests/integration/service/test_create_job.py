@@ -12,20 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from redis import Redis
 from support.api import Api
+from support.queue import messages
 
 from embedded.valkey import start_valkey, stop_valkey
 from service.settings import Settings
-from service.task_queue import QUEUE, RUN_JOB
+from service.task_queue import RUN_JOB
 from tandem_engine.contracts.spec import JobSpec
-
-
-def _messages(settings: Settings) -> list[dict[str, Any]]:
-    client = Redis.from_url(settings.redis_url)
-    try:
-        found = client.lrange(QUEUE, 0, -1)
-        return [json.loads(message) for message in found]  # type: ignore[union-attr]
-    finally:
-        client.close()
 
 
 def _errors(answer: Any) -> list[tuple[str, str]]:
@@ -57,7 +49,7 @@ def test_a_created_job_is_queued_resolved_and_announced(api: Api, settings: Sett
     assert job["progress"]["total_episodes"] == episodes
     canonical = json.dumps(job["spec"], sort_keys=True, separators=(",", ":"))
     assert job["spec_sha256"] == hashlib.sha256(canonical.encode()).hexdigest()
-    (message,) = _messages(settings)
+    (message,) = messages(settings)
     assert message["headers"]["task"] == RUN_JOB
     assert message["content-type"] == "application/json"
     events = api.client.get(job["links"]["events"]).json()["data"]
@@ -253,7 +245,7 @@ def test_the_same_key_and_body_give_the_first_answer_again(api: Api, settings: S
     assert "Idempotent-Replayed" not in first.headers
     assert again.headers["Idempotent-Replayed"] == "true"
     assert len(api.client.get("/v1/jobs").json()["data"]) == 1
-    assert len(_messages(settings)) == 1
+    assert len(messages(settings)) == 1
 
 
 def test_the_same_key_with_another_body_is_refused(api: Api) -> None:
@@ -285,7 +277,7 @@ def test_of_many_requests_at_once_with_one_key_one_makes_a_job(
     assert len({answer.json()["id"] for answer in answers}) == 1
     assert sum("Idempotent-Replayed" in answer.headers for answer in answers) == 5
     assert len(api.client.get("/v1/jobs").json()["data"]) == 1
-    assert len(_messages(settings)) == 1
+    assert len(messages(settings)) == 1
 
 
 def test_redis_down_is_not_an_error_when_a_job_is_created(api: Api, valkey_directory: Path) -> None:
@@ -305,7 +297,7 @@ def test_a_restart_of_redis_does_not_cost_the_next_message(
     stop_valkey(valkey_directory)
     start_valkey(valkey_directory)
     api.create()
-    assert len(_messages(settings)) == 2
+    assert len(messages(settings)) == 2
 
 
 def test_a_job_that_was_not_announced_is_announced_when_redis_is_back(
@@ -315,5 +307,5 @@ def test_a_job_that_was_not_announced_is_announced_when_redis_is_back(
     api.create()
     assert start_valkey(valkey_directory) == settings.redis_url
     assert api.context.reconciler.run_once().announced == 1
-    assert len(_messages(settings)) == 1
+    assert len(messages(settings)) == 1
     assert api.context.reconciler.run_once().announced == 0

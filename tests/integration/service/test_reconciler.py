@@ -121,26 +121,24 @@ def test_a_job_whose_workers_keep_dying_fails_when_its_attempts_are_spent(
     assert "lease_expired" in job.error["message"]
 
 
-def test_a_cancelling_job_of_a_dead_worker_is_cancelled(
-    sessions: Sessions, held_job: HoldJob, read_job: ReadJob, reconciler: Reconciler
+@pytest.mark.parametrize(
+    ("asked", "end"),
+    [(JobState.CANCELLING, JobState.CANCELLED), (JobState.PAUSING, JobState.PAUSED)],
+)
+def test_a_job_of_a_dead_worker_ends_where_it_was_asked_to(
+    sessions: Sessions,
+    held_job: HoldJob,
+    read_job: ReadJob,
+    reconciler: Reconciler,
+    asked: JobState,
+    end: JobState,
 ) -> None:
     lease = held_job()
     with unit_of_work(sessions) as work:
-        transition(work.session, lease.job_id, JobState.RUNNING, JobState.CANCELLING)
+        transition(work.session, lease.job_id, JobState.RUNNING, asked)
     _expire(sessions, lease.job_id)
     reconciler.run_once()
-    assert read_job(lease.job_id).state == JobState.CANCELLED
-
-
-def test_a_pausing_job_of_a_dead_worker_is_paused(
-    sessions: Sessions, held_job: HoldJob, read_job: ReadJob, reconciler: Reconciler
-) -> None:
-    lease = held_job()
-    with unit_of_work(sessions) as work:
-        transition(work.session, lease.job_id, JobState.RUNNING, JobState.PAUSING)
-    _expire(sessions, lease.job_id)
-    reconciler.run_once()
-    assert read_job(lease.job_id).state == JobState.PAUSED
+    assert read_job(lease.job_id).state == end
 
 
 def test_a_job_beyond_its_deadline_is_cancelled_by_whoever_holds_it(

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.api import Api
@@ -16,7 +15,6 @@ PUBLIC = {"GET /healthz", "GET /readyz"}
 # What a path's parameter names; a route with another one has to be added here.
 OWNED = ("job_id", "comparison_id", "prefix")
 PLAIN = {"name": "domains.parquet", "format": "json"}
-BODIES: dict[str, dict[str, Any]] = {"POST /v1/api-keys": {"name": "x"}}
 
 
 def _operations() -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,13 @@ def place(sessions: Sessions, database_url: str, tmp_path: Path) -> Place:
 def _job(sessions: Sessions, job_id: str) -> Job:
     with unit_of_work(sessions) as work:
         return work.session.scalars(select(Job).where(Job.id == job_id)).one()
+
+
+def _move(sessions: Sessions, job_id: str, *states: JobState) -> None:
+    """Take a job from the first state to the last, as the service does."""
+    with unit_of_work(sessions) as work:
+        for source, target in pairwise(states):
+            assert transition(work.session, job_id, source, target)
 
 
 def _trajectory(sessions: Sessions, job_id: str) -> list[tuple[int, list[float]]]:
@@ -188,8 +196,7 @@ def test_a_cancelled_job_stops_and_keeps_what_it_has_learned(
 ) -> None:
     attempt = _Background(job_id, place("waiting-once"))
     _wait_for_points(sessions, job_id, 7)
-    with unit_of_work(sessions) as work:
-        assert transition(work.session, job_id, JobState.RUNNING, JobState.CANCELLING)
+    _move(sessions, job_id, JobState.RUNNING, JobState.CANCELLING)
     assert attempt.join() == "cancel"
     assert _job(sessions, job_id).state == JobState.CANCELLED
     assert _trajectory(sessions, job_id)[:7] == _undisturbed()[:7]
@@ -200,14 +207,12 @@ def test_a_paused_job_goes_on_from_its_checkpoint_as_if_it_had_not_been(
 ) -> None:
     attempt = _Background(job_id, place("waiting-once"))
     _wait_for_points(sessions, job_id, 7)
-    with unit_of_work(sessions) as work:
-        assert transition(work.session, job_id, JobState.RUNNING, JobState.PAUSING)
+    _move(sessions, job_id, JobState.RUNNING, JobState.PAUSING)
     assert attempt.join() == "pause"
     job = _job(sessions, job_id)
     assert (job.state, job.budget_spent, job.lease_owner) == (JobState.PAUSED, 0, None)
     assert run_job(job_id, place("waiting-once")) == "duplicate"
-    with unit_of_work(sessions) as work:
-        assert transition(work.session, job_id, JobState.PAUSED, JobState.QUEUED)
+    _move(sessions, job_id, JobState.PAUSED, JobState.QUEUED)
     assert run_job(job_id, place("waiting-once")) == "succeed"
     assert _trajectory(sessions, job_id) == _undisturbed()
 
@@ -217,9 +222,7 @@ def test_a_job_that_is_cancelled_while_it_pauses_is_cancelled(
 ) -> None:
     attempt = _Background(job_id, place("waiting-once"))
     _wait_for_points(sessions, job_id, 7)
-    with unit_of_work(sessions) as work:
-        assert transition(work.session, job_id, JobState.RUNNING, JobState.PAUSING)
-        assert transition(work.session, job_id, JobState.PAUSING, JobState.CANCELLING)
+    _move(sessions, job_id, JobState.RUNNING, JobState.PAUSING, JobState.CANCELLING)
     assert attempt.join() == "cancel"
     assert _job(sessions, job_id).state == JobState.CANCELLED
 
@@ -229,8 +232,7 @@ def test_an_engine_that_does_not_listen_is_killed_after_its_grace(
 ) -> None:
     attempt = _Background(job_id, place("deaf", stop_grace_seconds=0.5))
     _wait_for_points(sessions, job_id, 7)
-    with unit_of_work(sessions) as work:
-        assert transition(work.session, job_id, JobState.RUNNING, JobState.CANCELLING)
+    _move(sessions, job_id, JobState.RUNNING, JobState.CANCELLING)
     assert attempt.join() == "cancel"
     assert _job(sessions, job_id).state == JobState.CANCELLED
 
