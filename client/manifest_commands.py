@@ -142,7 +142,8 @@ def materialise(
     if as_json:
         print_json(index)
     else:
-        print(f"{out}: {index['documents']} documents in {len(index['parts'])} parts")
+        parts = len(index["parts"])
+        print(f"{out}: {index['documents']} documents in {parts} part{'s' * (parts > 1)}")
         if index["left_out"]:
             print(f"{index['left_out']} records of files that were only counted hold no document")
 
