@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from support.api import Api
 from support.jobs import hold_job, points
-from support.queue import messages
+from support.messages import messages
 
 from service.db.session import unit_of_work
 from service.jobs import leases

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from redis import Redis
 from support.api import Api
-from support.queue import messages
+from support.messages import messages
 
 from embedded.valkey import start_valkey, stop_valkey
 from service.settings import Settings
